@@ -1,0 +1,1 @@
+"""Samples, readers and writers: the only place where foreign formats and conventions are known."""

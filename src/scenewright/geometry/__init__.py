@@ -1,0 +1,1 @@
+"""Differentiable functions on tensors: cameras, motions, warps, homographies, plane sweep, volumes."""

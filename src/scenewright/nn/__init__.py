@@ -1,0 +1,1 @@
+"""Layers and backbones that two or more methods share."""

@@ -1,0 +1,1 @@
+"""Methods composed into a user's job."""

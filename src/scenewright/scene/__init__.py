@@ -1,0 +1,1 @@
+"""The Scene folder: what a reconstruction leaves behind, and what every later job reads."""

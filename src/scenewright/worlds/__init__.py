@@ -1,0 +1,1 @@
+"""Generators of synthetic scenes with exact ground truth, seeded."""

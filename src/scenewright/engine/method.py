@@ -95,5 +95,5 @@ class Method(nn.Module, ABC, Generic[S]):
     def example(self, batch: int, seed: int) -> S:
         """A random batch of the smallest legal input, for contract tests; made from `seed` alone."""
 
-    def prepare_stage(self, stage: Stage) -> None:  # noqa: B027 - most methods need nothing here
+    def prepare_stage(self, stage: Stage) -> None:
         """Called once before a stage's first step, e.g. to set dropout rates or thaw layers beyond `lr_scale`."""

@@ -90,7 +90,7 @@ class Camera:
         return self.height, self.width
 
     def resize(self, width: int, height: int) -> Camera:
-        """The camera of the same picture resampled to another size (pixel centres at integers: c' = (c + .5) s - .5)."""
+        """The camera of the picture resampled to another size (pixel centres at integers: c' = (c + .5) s - .5)."""
         sx, sy = width / self.width, height / self.height
         S = self.K.new_tensor([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
         return replace(self, width=width, height=height, K=S @ self.K)

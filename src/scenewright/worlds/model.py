@@ -118,9 +118,9 @@ class Rendered:
     """Exact ground truth of one view, and its picture.
 
     Args:
-        image: (H, W, 3) uint8 sRGB, as a real camera would give it (exposure, tone curve, noise, blur when asked for).
+        image: (H, W, 3) uint8 sRGB, as a real camera would give it (exposure, tone curve, noise, blur when asked).
         depth_m: (H, W) float32 z-depth of the pixel's centre ray, 0 where it leaves the world.
-        normal_cam: (H, W, 3) float32 unit surface normals in camera axes, facing the camera; 0 where there is no surface.
+        normal_cam: (H, W, 3) float32 unit normals in camera axes, facing the camera; 0 where there is no surface.
         labels: (H, W) uint8 class indices, 0 outside.
         instances: (H, W) int32 index into `Room.placed`, -1 outside.
     """

@@ -1,0 +1,336 @@
+"""FCRN: "Deeper Depth Prediction with Fully Convolutional Residual Networks" (Laina et al., 3DV 2016).
+
+A residual trunk, a 1x1 convolution, four up-projections, one 3x3 convolution; trained with the reverse Huber loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from scenewright.depth.losses import berhu, label_cross_entropy, laplace_nll, masked_mean, multi_scale_gradient
+from scenewright.depth.task import DepthPrediction, DepthSample
+from scenewright.engine.card import Card, Figure
+from scenewright.engine.method import Method, Stage
+from scenewright.errors import InputError
+from scenewright.geometry.camera import Camera
+from scenewright.labels import LABELS
+from scenewright.nn.efficientnet import EfficientNetLite0
+from scenewright.nn.resnet import ResNet
+
+Pad = Literal["bottomright", "topleft"]
+
+
+class UpConv(nn.Module):
+    """2x unpooling followed by a 5x5 convolution, without multiplying the zeros (section 3.2, figure 3).
+
+    The 5x5 kernel falls apart into a 3x3, a 2x3, a 3x2 and a 2x2 that each see only real pixels; their outputs
+    interleave. `pad="bottomright"` equals the 5x5 exactly; `"topleft"` is how the released NYU weights were trained.
+    """
+
+    def __init__(self, channels: int, out: int, pad: Pad = "bottomright") -> None:
+        super().__init__()
+        self.conv_a = nn.Conv2d(channels, out, (3, 3))  # even rows, even columns
+        self.conv_b = nn.Conv2d(channels, out, (2, 3))  # odd rows, even columns
+        self.conv_c = nn.Conv2d(channels, out, (3, 2))  # even rows, odd columns
+        self.conv_d = nn.Conv2d(channels, out, (2, 2))  # odd rows, odd columns
+        self.zeros = (0, 1) if pad == "topleft" else (1, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', 2H, 2W)."""
+        weight, bias = self.packed()
+        return F.pixel_shuffle(F.conv2d(x, weight, bias, padding=1), 2)
+
+    def packed(self) -> tuple[Tensor, Tensor]:
+        """The four kernels filled up with zeros to 3x3, in pixel shuffle's order: one call is faster than four."""
+        z = self.zeros
+        a, b = self.conv_a.weight, F.pad(self.conv_b.weight, (0, 0, *z))
+        c, d = F.pad(self.conv_c.weight, (*z, 0, 0)), F.pad(self.conv_d.weight, (*z, *z))
+        biases = [conv.bias for conv in (self.conv_a, self.conv_c, self.conv_b, self.conv_d)]
+        return torch.stack([a, c, b, d], 1).flatten(0, 1), torch.stack(biases, 1).flatten()  # type: ignore[arg-type]
+
+
+def unpool_conv5x5(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The up-convolution as the paper states it: zeros between the pixels, then a 5x5 convolution.
+
+    (B, C, H, W) with weight (C', C, 5, 5) -> (B, C', 2H, 2W). The yardstick that `UpConv` must equal.
+    """
+    unpooled = x.new_zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3])
+    unpooled[..., ::2, ::2] = x
+    return F.conv2d(unpooled, weight, bias, padding=2)
+
+
+class UpProjection(nn.Module):
+    """Two up-convolutions, the first refined by a 3x3, added as a residual (figure 2c)."""
+
+    def __init__(self, channels: int, out: int, pad: Pad = "bottomright") -> None:
+        super().__init__()
+        self.up1 = UpConv(channels, out, pad)
+        self.bn1 = nn.BatchNorm2d(out, eps=1e-4)
+        self.conv = nn.Conv2d(out, out, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(out, eps=1e-4)
+        self.up2 = UpConv(channels, out, pad)
+        self.bn3 = nn.BatchNorm2d(out, eps=1e-4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', 2H, 2W)."""
+        branch1 = self.bn2(self.conv(F.relu(self.bn1(self.up1(x)))))
+        return F.relu(branch1 + self.bn3(self.up2(x)))
+
+
+@dataclass(frozen=True)
+class FCRNConfig:
+    """Size and heads.
+
+    Args:
+        trunk: "resnet50-caffe" (the paper's), "resnet50-torchvision" or "efficientnet-lite0".
+        widths: channels after the 1x1 convolution and after each of the four up-projections.
+        lateral: add trunk maps of the same stride, through 1x1 convolutions, to the first three up-projections' output.
+        objective: "berhu" on metres (the paper's) or "log": L1 and gradients of the log depth.
+        uncertainty: predict the scale of the error, too.
+        classes: number of label logits; 0 = no semantic head.
+        input_size: (width, height) the network is trained at; `predict` keeps the aspect and this many pixels.
+        canonical_focal_px: focal length, in pixels of the network's input, of the camera whose depth it predicts.
+        pad: see `UpConv`.
+    """
+
+    trunk: str
+    widths: tuple[int, ...]
+    lateral: bool
+    objective: Literal["berhu", "log"]
+    uncertainty: bool
+    classes: int
+    input_size: tuple[int, int]
+    canonical_focal_px: float
+    pad: Pad = "bottomright"
+
+    @classmethod
+    def paper(cls) -> FCRNConfig:
+        """The published network. NYU's focal length at 320 pixels width, of which 304 are cropped."""
+        return cls("resnet50-caffe", (1024, 512, 256, 128, 64), False, "berhu", False, 0, (304, 228), 259.4)
+
+    @classmethod
+    def small(cls) -> FCRNConfig:
+        """The same decoder, thinner, on an ImageNet-trained mobile trunk, with uncertainty and labels."""
+        return cls("efficientnet-lite0", (256, 128, 96, 64, 40), True, "log", True, len(LABELS), (192, 144), 172.8)
+
+
+class FCRN(Method[DepthSample]):
+    """See the module's docstring. `forward` is the raw network; `predict` is what users and pipelines call."""
+
+    Config = FCRNConfig
+    card: ClassVar[Card] = Card(
+        name="fcrn",
+        title="Deeper Depth Prediction with Fully Convolutional Residual Networks",
+        authors="I. Laina, C. Rupprecht, V. Belagiannis, F. Tombari, N. Navab",
+        venue="3DV",
+        year=2016,
+        paper="arXiv:1606.00373",
+        task="depth",
+        inputs="one RGB image and its camera",
+        outputs="z-depth in metres, its uncertainty, label probabilities (small preset)",
+        paper_parameters=63_572_737,
+        deviations=(
+            "small: ImageNet-trained EfficientNet-Lite0 trunk instead of ResNet-50, decoder four times thinner, "
+            "lateral 1x1 links: a network that runs on two CPU cores beside a SLAM system",
+            "small: predicts log depth for a canonical focal length and is trained with L1 on it and on its gradients; "
+            "berHu on metres is the paper preset's objective",
+            "small: further heads for the error's scale and for twelve semantic classes share the decoder "
+            "(CNN-SLAM trains a second network for labels)",
+            "trained on synthetic rooms only; the paper trains on NYU Depth v2",
+            "final ReLU of the released TensorFlow graph left out: it can die in training; predictions are clamped",
+        ),
+        published=(
+            Figure("AbsRel", 0.127, "NYU Depth v2, 654 test images, official script", "authors' README"),
+            Figure("RMSE", 0.573, "NYU Depth v2, 654 test images, official script", "authors' README"),
+            Figure("log10", 0.055, "NYU Depth v2, 654 test images, official script", "authors' README"),
+        ),
+        original_code="MatConvNet and TensorFlow 1 (inference only), BSD-2-Clause",
+    )
+
+    def __init__(self, config: FCRNConfig) -> None:
+        super().__init__(config)
+        self.trunk, channels = _trunk(config.trunk)
+        widths = config.widths
+        self.project = nn.Conv2d(channels[-1], widths[0], 1)
+        self.project_bn = nn.BatchNorm2d(widths[0], eps=1e-4)
+        self.up = nn.ModuleList(UpProjection(i, o, config.pad) for i, o in pairwise(widths))
+        strides = zip(channels[-2::-1], widths[1:4]) if config.lateral else ()
+        self.lateral = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in strides)
+        self.predict_depth = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        self.predict_scale = nn.Conv2d(widths[-1], 1, 3, padding=1) if config.uncertainty else None
+        self.predict_labels = nn.Conv2d(widths[-1], config.classes, 3, padding=1) if config.classes else None
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d) and not name.startswith("trunk."):
+                nn.init.normal_(module.weight, 0, 0.01) if self.config.objective == "berhu" else (
+                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                )
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if self.config.objective == "log":
+            nn.init.normal_(self.predict_depth.weight, 0, 0.01)
+            nn.init.constant_(self.predict_depth.bias, 0.7)  # type: ignore[arg-type]  # log of 2 m, the middle of a room
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """The raw network.
+
+        Args:
+            image: (B, 3, H, W) RGB in [0, 1].
+
+        Returns:
+            "depth": (B, 1, h, w), metres of the canonical camera (paper) or their natural logarithm (small);
+            where configured, "log_scale" (B, 1, h, w) of the Laplace error of log depth and "labels" (B, C, h, w)
+            logits. (h, w) is about half of (H, W).
+        """
+        maps = self.trunk(_normalise(image, self.config.trunk))
+        x = self.project_bn(self.project(maps[-1]))
+        for level, up in enumerate(self.up):
+            x = up(x)
+            if level < len(self.lateral):
+                side = self.lateral[level](maps[-2 - level])
+                x = x[..., : side.shape[-2], : side.shape[-1]] + side
+        x = F.dropout2d(x, 0.1, self.training) if self.config.objective == "berhu" else x
+        heads = {"depth": self.predict_depth, "log_scale": self.predict_scale, "labels": self.predict_labels}
+        return {name: head(x).float() for name, head in heads.items() if head is not None}
+
+    def loss(self, sample: DepthSample, stage: Stage) -> dict[str, Tensor]:
+        """Terms (B,): "depth" (berHu on metres, or L1 on log depth) and, for small, "gradient", "scale", "labels"."""
+        self._check(sample.image)
+        outputs = self(sample.image)
+        logits = outputs.pop("labels", None)
+        outputs = {k: _resize(v, sample.image.shape[-2:]) for k, v in outputs.items()}
+        truth, mask = sample.depth_m / self._focal_factor(sample.camera), sample.depth_m > 0
+        if self.config.objective == "berhu":
+            return {"depth": berhu(outputs["depth"], truth, mask)}
+        error = outputs["depth"] - truth.clamp(min=1e-3).log()
+        weights = {"depth": 1.0, "gradient": 0.5, "scale": 0.1, "labels": 0.15} | dict(stage.terms)
+        terms = {"depth": masked_mean(error.abs(), mask), "gradient": multi_scale_gradient(error, mask)}
+        if "log_scale" in outputs:
+            terms["scale"] = laplace_nll(error.detach(), outputs["log_scale"], mask)
+        if logits is not None and sample.labels is not None:
+            labels = F.interpolate(sample.labels[:, None].float(), logits.shape[-2:], mode="nearest-exact")[:, 0].long()
+            terms["labels"] = label_cross_entropy(logits, labels)
+        return {name: weights[name] * value for name, value in terms.items()}
+
+    @torch.inference_mode()
+    def predict(self, image: Tensor, camera: Camera) -> DepthPrediction:
+        """Depth in metres for any image size and camera.
+
+        Args:
+            image: (B, 3, H, W) float32 RGB in [0, 1].
+            camera: of that size; its focal length sets the scale, as CNN-SLAM's eq. 5 does.
+
+        Raises:
+            InputError: wrong shape, type or range, or a camera of another size.
+        """
+        self._check(image)
+        if camera.size != tuple(image.shape[-2:]):
+            raise InputError("camera", f"size {camera.size}", f"the image's {tuple(image.shape[-2:])} (height, width)")
+        was_training = self.training
+        self.eval()
+        try:
+            return self._predict(image, camera)
+        finally:
+            self.train(was_training)
+
+    def _predict(self, image: Tensor, camera: Camera) -> DepthPrediction:
+        width, height = self._network_size(camera)
+        outputs = self(F.interpolate(image, (height, width), mode="bilinear", align_corners=False, antialias=True))
+        outputs = {k: _resize(v, image.shape[-2:]) for k, v in outputs.items()}
+        depth = outputs["depth"]
+        depth = depth.exp() if self.config.objective == "log" else depth.clamp(min=1e-3)
+        scale, labels = outputs.get("log_scale"), outputs.get("labels")
+        return DepthPrediction(
+            depth_m=depth * self._focal_factor(camera.resize(width, height)),
+            sigma_log=None if scale is None else 2**0.5 * scale.exp(),  # a Laplace density's deviation
+            label_probabilities=None if labels is None else _known_softmax(labels),
+        )
+
+    def _network_size(self, camera: Camera) -> tuple[int, int]:
+        """The image's aspect at the pixel count that the network was trained at, in multiples of 16."""
+        width, height = self.config.input_size
+        ratio = (width * height / (camera.width * camera.height)) ** 0.5
+        return tuple(max(32, 16 * round(n * ratio / 16)) for n in (camera.width, camera.height))
+
+    def _focal_factor(self, camera: Camera) -> Tensor:
+        """f / canonical f at the network's input: the factor on the canonical camera's depth, (B|1, 1, 1, 1)."""
+        fx, fy, _, _ = camera.parameters
+        return ((fx * fy).sqrt() / self.config.canonical_focal_px).reshape(-1, 1, 1, 1)
+
+    @classmethod
+    def stages(cls, preset: str) -> tuple[Stage, ...]:
+        """paper: SGD as published; small: one stage on rooms, the trunk's early blocks frozen."""
+        if preset == "paper":
+            return (Stage("nyu", 120_000, 16, "nyu", "sgd", 0.01, "plateau", gradient_clip=10.0),)
+        frozen = tuple(
+            (f"trunk.{name}", 0.0) for name in ("_conv_stem", "_bn0", "_blocks.0.", "_blocks.1.", "_blocks.2.")
+        )
+        return (
+            Stage("rooms", 9_000, 16, "rooms", "adamw", 1e-3, "cosine", 200, (*frozen, ("trunk.", 0.4)),
+                  weight_decay=1e-2, gradient_clip=1.0, average=0.999),
+        )  # fmt: skip
+
+    def example(self, batch: int, seed: int) -> DepthSample:
+        """Random images of 64x64 with a slanted plane as truth."""
+        generator = torch.Generator().manual_seed(seed)
+        image = torch.rand(batch, 3, 64, 64, generator=generator)
+        depth = 1.0 + torch.linspace(0, 2, 64).expand(batch, 1, 64, 64) + 0.2 * image.mean(1, keepdim=True)
+        camera = Camera.from_fov(64, 64, 60.0)
+        camera = Camera(64, 64, camera.K.expand(batch, 3, 3))
+        labels = torch.randint(0, len(LABELS), (batch, 64, 64), generator=generator)
+        return DepthSample(image, depth, camera, labels)
+
+    def _check(self, image: Tensor) -> None:
+        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[-2:]) < 32 or not image.is_floating_point():
+            raise InputError("image", f"{tuple(image.shape)} of {image.dtype}", "(B, 3, H, W) float, 32 pixels or more")
+        low, high = image.detach().aminmax()
+        if not (low >= -1e-3 and high <= 1 + 1e-3):
+            raise InputError("image", f"values from {float(low):.3g} to {float(high):.3g}", "RGB in [0, 1]")
+
+    def load_trunk(self, tensors: Mapping[str, Tensor]) -> None:
+        """Load ImageNet weights into the trunk by name; classifier layers are left out.
+
+        Raises:
+            InputError: tensors are missing or of another shape.
+        """
+        own = self.trunk.state_dict()
+        missing = [k for k, v in own.items() if k not in tensors or tensors[k].shape != v.shape]
+        if missing := [k for k in missing if "num_batches_tracked" not in k]:
+            raise InputError("trunk weights", f"{len(missing)} tensors missing or misshapen ({missing[0]} ...)", "all")
+        self.trunk.load_state_dict({k: tensors.get(k, v) for k, v in own.items()})
+
+
+def _trunk(name: str) -> tuple[nn.Module, tuple[int, ...]]:
+    if name == "efficientnet-lite0":
+        return EfficientNetLite0(), EfficientNetLite0.CHANNELS
+    if name in ("resnet50-caffe", "resnet50-torchvision"):
+        return ResNet(50, "caffe" if name.endswith("caffe") else "torchvision"), ResNet.CHANNELS
+    raise InputError("trunk", repr(name), "resnet50-caffe, resnet50-torchvision or efficientnet-lite0")
+
+
+def _normalise(image: Tensor, trunk: str) -> Tensor:
+    """RGB in [0, 1] -> what the trunk's weights were trained on."""
+    if trunk == "efficientnet-lite0":
+        return (255 * image - 127) / 128
+    if trunk == "resnet50-caffe":
+        return 255 * image  # the released NYU weights take raw RGB, no mean subtracted
+    mean, std = image.new_tensor([0.485, 0.456, 0.406]), image.new_tensor([0.229, 0.224, 0.225])
+    return (image - mean[:, None, None]) / std[:, None, None]
+
+
+def _resize(x: Tensor, size: torch.Size) -> Tensor:
+    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
+
+
+def _known_softmax(logits: Tensor) -> Tensor:
+    """Softmax over classes 1 ...; class 0 (unknown) gets probability 0."""
+    return torch.cat([torch.zeros_like(logits[:, :1]), logits[:, 1:].softmax(1)], 1)

@@ -1,0 +1,86 @@
+"""Bottleneck ResNet trunks (He et al., CVPR 2016), in Caffe's and in torchvision's form.
+
+The two differ where a block strides (on its first 1x1 or on its 3x3), in the padding of the first pooling, in a bias
+of the first convolution and in the epsilon of batch norm. Parameter names are torchvision's.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Variant = Literal["caffe", "torchvision"]
+BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 with a shortcut; the output has four times `width` channels."""
+
+    def __init__(self, channels: int, width: int, stride: int, variant: Variant) -> None:
+        super().__init__()
+        first, second = (stride, 1) if variant == "caffe" else (1, stride)
+        eps = _eps(variant)
+        self.conv1 = nn.Conv2d(channels, width, 1, first, bias=False)
+        self.bn1 = nn.BatchNorm2d(width, eps=eps)
+        self.conv2 = nn.Conv2d(width, width, 3, second, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width, eps=eps)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width, eps=eps)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or channels != 4 * width:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width, eps=eps)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 4 width, ceil(H / stride), ceil(W / stride))."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResNet(nn.Module):
+    """A trunk without its classifier.
+
+    Args:
+        depth: 50, 101 or 152.
+        variant: "caffe" or "torchvision".
+    """
+
+    CHANNELS = (64, 256, 512, 1024, 2048)
+    """Channels of the maps that `forward` returns, at strides 2, 4, 8, 16, 32."""
+
+    def __init__(self, depth: int = 50, variant: Variant = "torchvision") -> None:
+        super().__init__()
+        self.variant = variant
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=variant == "caffe")
+        self.bn1 = nn.BatchNorm2d(64, eps=_eps(variant))
+        channels, layers = 64, []
+        for index, repeats in enumerate(BLOCKS[depth]):
+            width, blocks = 64 * 2**index, []
+            for repeat in range(repeats):
+                blocks.append(Bottleneck(channels, width, 2 if index > 0 and repeat == 0 else 1, variant))
+                channels = 4 * width
+            layers.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x (B, 3, H, W), normalised as the weights ask -> five maps at strides 2, 4, 8, 16, 32."""
+        maps = [F.relu(self.bn1(self.conv1(x)))]
+        x = self._pool(maps[0])
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            maps.append(x)
+        return maps
+
+    def _pool(self, x: Tensor) -> Tensor:
+        if self.variant == "torchvision":
+            return F.max_pool2d(x, 3, 2, 1)
+        return F.max_pool2d(x, 3, 2, 0, ceil_mode=True)  # Caffe: the odd row and column at the bottom and right
+
+
+def _eps(variant: Variant) -> float:
+    return 1e-4 if variant == "caffe" else 1e-5

@@ -1,0 +1,167 @@
+"""FCRN's special layers against the paper's own definition, its sizes and counts, and its use."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from scenewright.depth.fcrn import FCRN, FCRNConfig, UpConv, UpProjection, unpool_conv5x5
+from scenewright.errors import InputError
+from scenewright.geometry.camera import Camera
+from tolerances import close
+
+
+def kernel_5x5(layer: UpConv) -> Tensor:
+    a = layer.conv_a.weight
+    weight = a.new_zeros(*a.shape[:2], 5, 5)
+    weight[..., 0::2, 0::2] = a
+    weight[..., 1::2, 0::2] = layer.conv_b.weight
+    weight[..., 0::2, 1::2] = layer.conv_c.weight
+    weight[..., 1::2, 1::2] = layer.conv_d.weight
+    return weight
+
+
+def share_bias(layer: UpConv) -> Tensor:
+    bias = torch.linspace(-1, 1, layer.conv_a.out_channels, dtype=torch.float64)
+    for conv in (layer.conv_a, layer.conv_b, layer.conv_c, layer.conv_d):
+        conv.bias.data = bias.clone()
+    return bias
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (8, 10)])
+def test_fast_up_convolution_equals_unpooling_and_5x5(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer = UpConv(6, 4).double()
+    bias = share_bias(layer)
+    x = torch.randn(2, 6, *size, dtype=torch.float64)
+    assert (layer(x) - unpool_conv5x5(x, kernel_5x5(layer), bias)).abs().max() < 1e-12
+
+
+def test_released_padding_is_another_function() -> None:
+    torch.manual_seed(0)
+    layer = UpConv(6, 4, pad="topleft").double()
+    bias = share_bias(layer)
+    x = torch.randn(1, 6, 5, 7, dtype=torch.float64)
+    assert (layer(x) - unpool_conv5x5(x, kernel_5x5(layer), bias)).abs().max() > 0.1
+
+
+def test_released_padding_shifts_the_odd_outputs_by_one_pixel() -> None:
+    """The odd outputs of "topleft" are those of "bottomright" one pixel later, the even ones are the same."""
+    torch.manual_seed(1)
+    right, left = UpConv(3, 2).double(), UpConv(3, 2, pad="topleft").double()
+    left.load_state_dict(right.state_dict())
+    x = torch.randn(1, 3, 6, 6, dtype=torch.float64)
+    close(left(x)[..., 3::2, 3::2], right(x)[..., 1:-2:2, 1:-2:2])
+    close(left(x)[..., ::2, ::2], right(x)[..., ::2, ::2])
+
+
+def test_both_forms_have_the_same_gradients() -> None:
+    torch.manual_seed(0)
+    layer = UpConv(3, 2).double()
+    x = torch.randn(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    weight = kernel_5x5(layer).detach().requires_grad_()
+    layer(x).square().sum().backward()
+    fast, x.grad = x.grad, None
+    zero = torch.zeros(2, dtype=torch.float64)
+    for conv in (layer.conv_a, layer.conv_b, layer.conv_c, layer.conv_d):
+        conv.bias.data = zero.clone()
+    layer(x).square().sum().backward()
+    fast, x.grad = x.grad, None
+    unpool_conv5x5(x, weight, None).square().sum().backward()
+    close(fast, x.grad)
+
+
+def test_up_projection_doubles_and_is_rectified() -> None:
+    out = UpProjection(8, 4)(torch.randn(2, 8, 3, 5))
+    assert out.shape == (2, 4, 6, 10)
+    assert float(out.detach().min()) == 0
+
+
+def test_paper_counts_and_sizes() -> None:
+    with torch.device("meta"):
+        model = FCRN(FCRNConfig.paper())
+        assert sum(p.numel() for p in model.trunk.parameters()) == 23_508_032 + 64
+        assert sum(p.numel() for p in model.parameters()) == 63_572_737
+        maps = model.trunk(torch.zeros(1, 3, 228, 304))
+        assert [tuple(m.shape[-2:]) for m in maps] == [(114, 152), (57, 76), (29, 38), (15, 19), (8, 10)]
+        assert model(torch.zeros(1, 3, 228, 304))["depth"].shape == (1, 1, 128, 160)
+
+
+def test_torchvision_trunk_differs_only_in_the_first_bias() -> None:
+    with torch.device("meta"):
+        model = FCRN.from_preset("paper", trunk="resnet50-torchvision")
+    assert sum(p.numel() for p in model.parameters()) == 63_572_737 - 64
+
+
+@pytest.fixture(scope="module")
+def small() -> FCRN:
+    torch.manual_seed(0)
+    return FCRN(FCRNConfig.small()).eval()
+
+
+def test_prediction_has_the_images_size_and_is_positive(small: FCRN) -> None:
+    camera = Camera.from_fov(75, 51, 60.0)
+    prediction = small.predict(torch.rand(2, 3, 51, 75), camera)
+    assert prediction.depth_m.shape == (2, 1, 51, 75)
+    assert float(prediction.depth_m.min()) > 0
+    assert prediction.sigma_log is not None
+    assert float(prediction.sigma_log.min()) > 0
+    assert prediction.label_probabilities is not None
+    close(prediction.label_probabilities.sum(1), torch.ones(2, 51, 75))
+    assert float(prediction.label_probabilities[:, 0].max()) == 0
+
+
+def test_doubling_the_focal_length_doubles_the_depth(small: FCRN) -> None:
+    image = torch.rand(1, 3, 48, 64)
+    near = small.predict(image, Camera.from_parameters(64, 48, 50, 50, 31.5, 23.5))
+    far = small.predict(image, Camera.from_parameters(64, 48, 100, 100, 31.5, 23.5))
+    close(far.depth_m, 2 * near.depth_m)
+
+
+def test_the_same_view_at_two_resolutions_has_the_same_depth(small: FCRN) -> None:
+    """The camera travels with the image, so resizing both must not change the scale."""
+    image = torch.rand(1, 3, 12, 16).repeat_interleave(24, 2).repeat_interleave(24, 3)
+    camera = Camera.from_fov(384, 288, 60.0)
+    large = small.predict(image, camera).depth_m
+    half = torch.nn.functional.interpolate(image, (144, 192), mode="area")
+    ratio = small.predict(half, camera.resize(192, 144)).depth_m.median() / large.median()
+    assert abs(float(ratio) - 1) < 0.03  # resampling alone may move it a little
+
+
+def test_a_constant_truth_is_learnt_through_the_focal_factor() -> None:
+    sample = FCRN(FCRNConfig.small()).example(1, 0)
+    model = FCRN(FCRNConfig.small())
+    factor = model._focal_factor(sample.camera)
+    fx, fy, _, _ = sample.camera.parameters
+    close(factor.flatten(), (fx * fy).sqrt() / 172.8)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (torch.rand(3, 64, 64), r"image: found \(3, 64, 64\)"),
+        (torch.rand(1, 1, 64, 64), r"image: found \(1, 1, 64, 64\)"),
+        (torch.rand(1, 3, 16, 64), "32 pixels or more"),
+        (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "uint8"),
+        (2 * torch.ones(1, 3, 64, 64), r"values from 2 to 2; expected RGB in \[0, 1\]"),
+        (torch.full((1, 3, 64, 64), float("nan")), "values from nan"),
+    ],
+)
+def test_bad_images_are_refused(small: FCRN, image: Tensor, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        small.predict(image, Camera.from_fov(64, 64, 60.0))
+
+
+def test_a_camera_of_another_size_is_refused(small: FCRN) -> None:
+    with pytest.raises(InputError, match=r"camera: found size \(64, 128\)"):
+        small.predict(torch.rand(1, 3, 64, 64), Camera.from_fov(128, 64, 60.0))
+
+
+def test_trunk_weights_must_be_complete(small: FCRN) -> None:
+    tensors = {k: v for k, v in small.trunk.state_dict().items() if k != "_conv_stem.weight"}
+    with pytest.raises(InputError, match=r"1 tensors missing or misshapen \(_conv_stem.weight"):
+        FCRN(FCRNConfig.small()).load_trunk(tensors)
+
+
+def test_unknown_trunk_is_refused() -> None:
+    with pytest.raises(InputError, match="trunk"):
+        FCRN.from_preset("small", trunk="vgg")

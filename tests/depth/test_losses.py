@@ -1,0 +1,111 @@
+"""Losses against closed forms and finite differences."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scenewright.depth.losses import berhu, label_cross_entropy, laplace_nll, masked_mean, multi_scale_gradient
+from tolerances import close
+
+ALL = torch.ones(1, 1, 1, 5, dtype=torch.bool)
+
+
+def row(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64).reshape(1, 1, 1, -1)
+
+
+def test_berhu_by_hand() -> None:
+    """c = 0.2 * 10 = 2: errors 0.5, 1, 2 are L1, 4 and 10 are (x^2 + 4) / 4."""
+    loss = berhu(row(0.5, 1, 2, 4, 10), torch.zeros(1, 1, 1, 5, dtype=torch.float64), ALL)
+    close(loss, torch.tensor([(0.5 + 1 + 2 + 5 + 26) / 5], dtype=torch.float64))
+
+
+@given(st.lists(st.floats(-20, 20), min_size=5, max_size=5))
+@settings(max_examples=50, deadline=None)
+def test_berhu_is_at_least_l1(errors: list[float]) -> None:
+    prediction = row(*errors)
+    assert float(berhu(prediction, torch.zeros_like(prediction), ALL)) >= float(prediction.abs().mean()) - 1e-12
+
+
+def test_berhu_is_continuous_with_slope_one_at_c() -> None:
+    step = 1e-6
+    base = row(2, 10, 0, 0, 0)  # c = 2
+    zero = torch.zeros_like(base)
+    values = [float(berhu(base + d * row(1, 0, 0, 0, 0), zero, ALL)) * 5 for d in (-step, 0.0, step)]
+    assert values[1] - values[0] == pytest.approx(step, rel=1e-4)
+    assert values[2] - values[1] == pytest.approx(step, rel=1e-4)
+
+
+def test_berhu_threshold_is_the_batchs_and_ignores_invalid_pixels() -> None:
+    prediction = torch.cat([row(1, 1, 1, 1, 1), row(10, 0, 0, 0, 0)])
+    zero = torch.zeros_like(prediction)
+    mask = torch.ones(2, 1, 1, 5, dtype=torch.bool)
+    assert float(berhu(prediction, zero, mask)[0]) == pytest.approx(1.0)  # c = 2: L1
+    mask[1, ..., 0] = False
+    assert float(berhu(prediction, zero, mask)[0]) == pytest.approx((1 + 0.04) / 0.4)  # c = 0.2
+
+
+def test_berhu_of_a_perfect_batch_has_finite_gradient() -> None:
+    prediction = row(1, 2, 3, 4, 5).requires_grad_()
+    berhu(prediction, prediction.detach().clone(), ALL).sum().backward()
+    assert prediction.grad is not None
+    assert torch.isfinite(prediction.grad).all()
+
+
+def test_berhu_gradient_matches_differences_with_c_held() -> None:
+    target = row(0, 0, 0, 0, 0)
+    prediction = row(0.3, 1.5, 3.0, -6.0, 10.0).requires_grad_()
+    berhu(prediction, target, ALL).sum().backward()
+    expected = row(1, 1, 3.0 / 2, -6.0 / 2, 10.0 / 2) / 5  # d/dx (x^2 + c^2) / 2c = x / c
+    close(prediction.grad, expected)
+
+
+def test_multi_scale_gradient_of_a_constant_error_is_zero_and_of_a_ramp_is_its_slope() -> None:
+    mask = torch.ones(1, 1, 32, 32, dtype=torch.bool)
+    assert float(multi_scale_gradient(torch.full((1, 1, 32, 32), 3.0), mask)) == 0
+    ramp = torch.arange(32.0).expand(1, 1, 32, 32)
+    close(multi_scale_gradient(ramp, mask), torch.tensor([(1 + 2 + 4 + 8) / 4.0]))
+
+
+def test_gradient_never_crosses_a_hole() -> None:
+    error = torch.zeros(1, 1, 1, 8)
+    error[..., 4:] = 100
+    mask = torch.ones(1, 1, 1, 8, dtype=torch.bool)
+    mask[..., 4] = False
+    assert float(multi_scale_gradient(error, mask, scales=1)) == 0
+
+
+def test_laplace_likelihood_is_least_at_the_mean_absolute_error() -> None:
+    error = row(1, -2, 3, -4, 5)
+    best = math.log(3.0)
+    values = [float(laplace_nll(error, torch.full_like(error, best + d), ALL)) for d in (-0.1, 0.0, 0.1)]
+    assert values[1] < values[0]
+    assert values[1] < values[2]
+    assert values[1] == pytest.approx(1 + best)
+
+
+def test_losses_gradcheck() -> None:
+    torch.manual_seed(0)
+    mask = torch.rand(2, 1, 9, 9) > 0.3
+    x = torch.randn(2, 1, 9, 9, dtype=torch.float64, requires_grad=True)
+    s = torch.randn(2, 1, 9, 9, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a: multi_scale_gradient(a, mask, 3), x)
+    assert torch.autograd.gradcheck(lambda a, b: laplace_nll(a, b, mask), (x, s))
+
+
+def test_unknown_labels_do_not_count() -> None:
+    logits = torch.randn(1, 12, 2, 2)
+    labels = torch.tensor([[[3, 0], [0, 0]]])
+    expected = -logits[0, :, 0, 0].log_softmax(0)[3]
+    close(label_cross_entropy(logits, labels), expected[None])
+    assert float(label_cross_entropy(logits, torch.zeros_like(labels))) == 0
+
+
+def test_masked_mean_of_nothing_is_zero() -> None:
+    close(
+        masked_mean(torch.ones(2, 3), torch.tensor([[True, True, False], [False, False, False]])),
+        torch.tensor([1.0, 0.0]),
+    )

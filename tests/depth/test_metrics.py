@@ -1,0 +1,74 @@
+"""Depth figures by hand, and the properties that catch swapped arguments."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scenewright.depth.metrics import depth_figures, mean_figures
+from scenewright.errors import InputError
+
+TRUTH = np.array([[1.0, 2.0, 4.0, 0.0]])
+PREDICTION = np.array([[1.1, 1.0, 4.0, 9.0]])
+
+
+def figures(prediction: np.ndarray, truth: np.ndarray, scaled: bool = False, cap: float = 10.0) -> dict[str, float]:
+    return depth_figures(prediction_m=prediction, truth_m=truth, cap_m=cap, median_scaled=scaled)
+
+
+def test_by_hand() -> None:
+    f = figures(PREDICTION, TRUTH)
+    assert f["AbsRel"] == pytest.approx((0.1 + 0.5 + 0) / 3)
+    assert f["SqRel"] == pytest.approx((0.01 + 0.5 + 0) / 3)
+    assert f["RMSE"] == pytest.approx(np.sqrt((0.01 + 1) / 3))
+    assert f["RMSElog"] == pytest.approx(np.sqrt((np.log(1.1) ** 2 + np.log(2) ** 2) / 3))
+    assert f["log10"] == pytest.approx((np.log10(1.1) + np.log10(2)) / 3)
+    assert f["delta1"] == pytest.approx(2 / 3)
+    assert f["delta3"] == pytest.approx(2 / 3)
+    assert f["within10"] == pytest.approx(1 / 3, abs=0.34)
+
+
+def test_perfect() -> None:
+    f = figures(TRUTH, TRUTH)
+    assert f["AbsRel"] == f["RMSE"] == f["RMSElog"] == f["SILog"] == 0
+    assert f["delta1"] == f["within10"] == 1
+
+
+@given(st.floats(0.2, 5.0))
+@settings(max_examples=30, deadline=None)
+def test_median_scaling_removes_any_factor(factor: float) -> None:
+    truth = np.linspace(1, 5, 50).reshape(5, 10)
+    rough = truth * (1 + 0.1 * np.sin(np.arange(50)).reshape(5, 10))
+    a, b = figures(rough, truth, scaled=True, cap=100), figures(factor * rough, truth, scaled=True, cap=100)
+    assert a == pytest.approx(b)
+    assert figures(factor * truth, truth, cap=100)["SILog"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_cap_masks_the_truth_and_clamps_the_prediction() -> None:
+    f = figures(np.array([[20.0, 5.0]]), np.array([[9.0, 12.0]]))
+    assert f["AbsRel"] == pytest.approx(1 / 9)
+
+
+def test_arguments_are_not_interchangeable() -> None:
+    a, b = np.array([[2.0]]), np.array([[1.0]])
+    assert figures(a, b)["AbsRel"] == 1
+    assert figures(b, a)["AbsRel"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "message"),
+    [
+        (np.ones((2, 2)), np.ones((2, 3)), "shape"),
+        (np.ones((2, 2)), np.zeros((2, 2)), "no valid depth"),
+        (np.full((2, 2), np.nan), np.ones((2, 2)), "not finite"),
+    ],
+)
+def test_bad_input(prediction: np.ndarray, truth: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        figures(prediction, truth)
+
+
+def test_mean_over_images() -> None:
+    assert mean_figures([{"a": 1.0}, {"a": 3.0}]) == {"a": 2.0}
+    with pytest.raises(InputError):
+        mean_figures([])

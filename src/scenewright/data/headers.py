@@ -88,7 +88,7 @@ def _describe(data: bytes) -> str:
 
 
 def _jpeg(data: bytes) -> ImageHeader:
-    position, exif = 2, {}
+    position, exif = 2, dict[int, int]()
     while True:
         if data[position] != 0xFF:
             raise ValueError(f"no marker at offset {position}")

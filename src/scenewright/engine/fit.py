@@ -10,15 +10,12 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -33,6 +30,7 @@ from scenewright.engine.method import Method, Stage
 from scenewright.engine.resume import Position, State
 from scenewright.engine.sampling import Batches, Plan, derive
 from scenewright.engine.schedule import Average, Plateau
+from scenewright.engine.stopping import Stopper
 from scenewright.engine.weights import save
 from scenewright.errors import InputError, ScenewrightError
 
@@ -70,29 +68,20 @@ def fit(
     log_every: int = 10,
     quiet: bool = False,
 ) -> Path:
-    """Train a method through the stages of a preset and write its weights.
-
-    Every step takes the batch that `sampling.Plan` names; a data set with `draw(index, generator)` gets a generator
-    of its own per item. The sum of the method's loss terms, averaged over the batch, is descended. A stage with an
-    average ends with it, and it is what the next stage starts from and what ships.
+    """Train a method through the stages of a preset and write its weights; `run_dir` then also holds metrics.jsonl.
 
     Args:
         method: with fresh or loaded weights, on the CPU; trained in place, left in eval mode.
-        datasets: data sets by the names that stages use, each with `__len__` and `__getitem__` or `draw`; an
-            attribute `record` (JSON data: description, hash, seed, licences) goes into the card of the weights.
-        run_dir: holds metrics.jsonl, the state for resuming, TensorBoard's curves and the weights.
-        preset: whose stages to run.
-        seed: of order, augmentation and dropout.
-        workers: processes that load data.
-        devices: processes that train together (DDP); the script is then started again by Lightning.
+        datasets: data sets by the names that stages use, each with `__len__` and `draw(index, generator)` or
+            `__getitem__`; an attribute `record` (JSON: description, hash, seed, licences) goes into the card.
+        preset, seed: whose stages to run; the seed of order, augmentation and dropout.
+        workers, devices: processes that load data; processes that train together (DDP, the script starts again).
         precision: `"bf16"` (autocast) or `"32"`.
-        validate: takes the method in eval mode, with averaged weights where there are any; returns figures.
-        validate_every: steps between validations; one is always made at the end of a stage.
+        validate: takes the method in eval mode, averaged where there is an average, and returns figures; called
+            every `validate_every` steps and at the end of each stage.
         max_steps: shortens every stage to at most so many steps.
         resume: go on where an earlier run in `run_dir` stopped; False starts over.
-        save_every: seconds between stored states.
-        log_every: steps between lines of the log, which hold means over these steps.
-        quiet: no progress bar.
+        save_every, log_every: seconds between stored states; steps whose means make a line of the log.
 
     Returns:
         The folder of the weights, `run_dir/weights`.
@@ -105,15 +94,23 @@ def fit(
     _check_arguments(precision, devices, workers, max_steps, validate_every, log_every)
     stages = _stages(method, datasets, preset, max_steps, devices)
     record = _record(preset, seed, precision, stages, datasets)
-    run = _Run(
-        method, stages, Path(run_dir), seed, workers, devices, precision, validate, validate_every, save_every,
-        log_every, quiet, {"method": method.card.name, "config": to_data(method.config), **record},
-    )  # fmt: skip
-    with _alone(run), _Signals() as signals, _generators_kept(), _quiet_lightning():
-        figures = _train(run, datasets, signals, resume)
+    fingerprint = {"method": method.card.name, "config": to_data(method.config), **record}
+    cadence = _Cadence(validate_every, save_every, log_every)
+    run = _Run(method, stages, Path(run_dir), seed, workers, devices, precision, validate, cadence, quiet, fingerprint)
+    with _alone(run), Stopper() as stopper, _generators_kept(), _quiet_lightning():
+        figures = _train(run, datasets, stopper, resume)
         if run.rank == 0:
             save(method, run.folder / "weights", training={**record, "figures": figures})
     return run.folder / "weights"
+
+
+@dataclass(frozen=True)
+class _Cadence:
+    """How often: steps between validations, seconds between stored states, steps per line of the log."""
+
+    validate: int
+    save: float
+    log: int
 
 
 @dataclass(frozen=True)
@@ -128,9 +125,7 @@ class _Run:
     devices: int
     precision: str
     validate: Validate | None
-    validate_every: int
-    save_every: float
-    log_every: int
+    every: _Cadence
     quiet: bool
     fingerprint: Mapping[str, Any]
 
@@ -189,7 +184,7 @@ def _record(
     }
 
 
-def _train(run: _Run, datasets: Mapping[str, Any], signals: _Signals, resume: bool) -> Mapping[str, float]:
+def _train(run: _Run, datasets: Mapping[str, Any], stopper: Stopper, resume: bool) -> Mapping[str, float]:
     """Run what is left of the stages; returns the last validation's figures."""
     state = resuming.read(run.folder, run.fingerprint) if resume else None
     position = Position() if state is None else state.position
@@ -199,7 +194,7 @@ def _train(run: _Run, datasets: Mapping[str, Any], signals: _Signals, resume: bo
         for index, stage in enumerate(run.stages):
             run.method.prepare_stage(stage)  # also for finished stages: what it sets is not in the stored state
             if index >= position.stage:
-                leg = _Leg(run, index, position, state, signals, log, display)
+                leg = _Leg(run, index, position, state, stopper, log, display)
                 leg.train_on(datasets[stage.data])
                 state = None
         if state is not None:
@@ -221,13 +216,13 @@ class _Leg(lightning.LightningModule):
         index: int,
         position: Position,
         state: State | None,
-        signals: _Signals,
+        stopper: Stopper,
         log: MetricsLog | None,
         display: Display,
     ) -> None:
         super().__init__()
         self.run, self.index, self.stage, self.position, self.state = run, index, run.stages[index], position, state
-        self.signals, self.lines, self.display = signals, log, display
+        self.stopper, self.lines, self.display = stopper, log, display
         self.method = run.method
         self.average: Average | None = None
         self.terms: dict[str, Tensor] = {}
@@ -252,7 +247,7 @@ class _Leg(lightning.LightningModule):
         return schedule.optimizer(self.method, self.stage)
 
     def on_train_start(self) -> None:
-        self.signals.take_over()  # Lightning has put a handler of its own in place by now
+        self.stopper.take_over()  # Lightning has put a handler of its own in place by now
         schedule.train_mode(self.method, self.stage)
         if self.stage.average:
             self.average = Average(self.method, self.stage.average)
@@ -290,7 +285,7 @@ class _Leg(lightning.LightningModule):
         self._validate_if_due()
         if self.position.step == self.stage.steps:
             self._finish()
-        elif stop or time.monotonic() - self.saved_at > self.run.save_every:
+        elif stop or time.monotonic() - self.saved_at > self.run.every.save:
             self._store(self._optimizer, self.average)
         if stop:
             self.trainer.should_stop = True
@@ -298,7 +293,7 @@ class _Leg(lightning.LightningModule):
     def _shared(self) -> tuple[dict[str, float], bool]:
         """The loss terms averaged over all processes, and whether any process was told to stop."""
         first = next(iter(self.terms.values()))
-        vector = torch.stack([*self.terms.values(), first.new_tensor(float(self.signals.signum))])
+        vector = torch.stack([*self.terms.values(), first.new_tensor(float(self.stopper.signum))])
         if self.run.devices > 1:
             vector = self.trainer.strategy.reduce(vector, reduce_op="mean")
         *numbers, asked = vector.tolist()
@@ -317,12 +312,12 @@ class _Leg(lightning.LightningModule):
         self.display.step(position.step, total)
         if stage.schedule == "plateau":
             position.plateau.add(total["loss"], Plateau.window(stage))
-        if position.step % self.run.log_every == 0 or position.step == stage.steps:
+        if position.step % self.run.every.log == 0 or position.step == stage.steps:
             self._write_line()
 
     def _write_line(self) -> None:
         position, now = self.position, time.monotonic()
-        steps = (position.step - 1) % self.run.log_every + 1
+        steps = (position.step - 1) % self.run.every.log + 1
         means = {name: value / steps for name, value in position.sums.items()}
         speed = {"lr": max(group["lr"] for group in self._optimizer.param_groups)}
         speed["images_per_s"] = steps * self.stage.batch_size / max(now - self.logged_at, 1e-9)
@@ -332,7 +327,7 @@ class _Leg(lightning.LightningModule):
 
     def _validate_if_due(self) -> None:
         step, validate = self.position.step, self.run.validate
-        if validate is None or (step < self.stage.steps and step % self.run.validate_every):
+        if validate is None or (step < self.stage.steps and step % self.run.every.validate):
             return
         if self.run.rank == 0:
             with _at_rest(self.method, self.average), torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -358,9 +353,9 @@ class _Leg(lightning.LightningModule):
         self.saved_at = time.monotonic()
 
     def _stop_if_asked(self) -> None:
-        if self.signals.signum and self.position.stage < len(self.run.stages):
+        if self.stopper.signum and self.position.stage < len(self.run.stages):
             where = f"stage {self.run.stages[self.position.stage].name!r} step {self.position.step}"
-            raise TrainingInterrupted(self.run.folder, where, self.signals.signum)
+            raise TrainingInterrupted(self.run.folder, where, self.stopper.signum)
 
 
 def _trainer(run: _Run, stage: Stage) -> lightning.Trainer:
@@ -402,34 +397,6 @@ def _at_rest(method: nn.Module, average: Average | None) -> Iterator[None]:
     finally:
         if average is not None:
             average.swap(method)
-
-
-class _Signals:
-    """Turns SIGINT and SIGTERM into a request to stop after the current step; a second SIGINT stops at once."""
-
-    def __init__(self) -> None:
-        self.signum = 0
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        self.take_over()
-        return self
-
-    def take_over(self) -> None:
-        """Put the handlers in place; only a process's main thread can."""
-        if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                previous = signal.signal(signum, self._handle)
-                self.before.setdefault(signum, previous)
-
-    def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if self.signum and signum == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.signum = signum
-
-    def __exit__(self, *_: object) -> None:
-        for signum, previous in self.before.items():
-            signal.signal(signum, previous)
 
 
 @contextmanager

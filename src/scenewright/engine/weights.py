@@ -130,6 +130,8 @@ def _shipped_root() -> Path:
 def load_folder(folder: Path) -> Method[Any]:
     """Load one folder: card, sizes and hash are checked before any weight is used."""
     card = read_card(folder)
+    if card["method"] not in table():
+        raise FormatError(f"{folder / CARD} method", repr(card["method"]), f"one of {', '.join(sorted(table()))}")
     cls = method_class(card["method"])
     config = from_data(cls.Config, card["config"], f"{folder / CARD} config")
     with torch.device("meta"):
@@ -159,8 +161,6 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     for name, kind in _CARD_FIELDS.items():
         if type(card[name]) is not kind:
             raise FormatError(f"{path} {name}", type(card[name]).__name__, kind.__name__)
-    if card["method"] not in table():
-        raise FormatError(f"{path} method", repr(card["method"]), f"one of {', '.join(sorted(table()))}")
     if card["storage"] not in ("float32", "float16"):
         raise FormatError(f"{path} storage", repr(card["storage"]), "float32 or float16")
     return card

@@ -1,0 +1,72 @@
+"""Training runs of the toy method in processes of their own: `python toy_runs.py killed|ddp FOLDER`."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from scenewright.engine.fit import fit
+from toy import Squares, Toy
+
+STEPS = 12
+
+
+def toy(**overrides: object) -> Toy:
+    import torch
+
+    torch.manual_seed(0)
+    return Toy.from_preset("small", **overrides)
+
+
+def train(folder: Path, **options: object) -> bytes:
+    """One run of the toy from fixed fresh weights; the bytes of its weights."""
+    settings = {"preset": "small", "seed": 5, "precision": "32", "quiet": True, "save_every": 0.0, "log_every": 5}
+    weights = fit(toy(), {"squares": Squares(10)}, folder, **(settings | options))  # type: ignore[arg-type]
+    return (weights / "model.safetensors").read_bytes()
+
+
+def killed(folder: Path) -> None:
+    """Start the run again and again, each time killing it at a random moment, until one comes through."""
+    moments = random.Random(0)
+    kills = 0
+    while True:
+        child = os.fork()
+        if child == 0:
+            train(folder)
+            os._exit(0)
+        if _survived(child, moments.uniform(0.0, 0.06 * (kills + 2))):
+            break
+        kills += 1
+    print("kills", kills)
+
+
+def _survived(child: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            assert status == 0, status
+            return True
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def ddp(folder: Path) -> None:
+    """Two processes; without batch norm and dropout their mathematics is that of one."""
+    model = toy(norm=False, dropout=0.0)
+    fit(
+        model, {"squares": Squares(10)}, folder, preset="small", seed=5, precision="32", quiet=True, devices=2,
+        log_every=1, validate=lambda m: {"bias": float(m.head.bias)},
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("error")
+    {"killed": killed, "ddp": ddp}[sys.argv[1]](Path(sys.argv[2]))

@@ -44,7 +44,12 @@ class Camera:
 
     def _check_fit(self) -> None:
         fx, fy, cx, cy = (x.detach() for x in self.parameters)
-        usable = torch.isfinite(self.K.detach()).all() and (fx > 0).all() and (fy > 0).all()
+        K = self.K.detach()
+        rest = K - torch.diag_embed(K.diagonal(dim1=-2, dim2=-1))
+        rest = torch.cat([rest[..., :2, :2].flatten(-2), K[..., 2, :] - K.new_tensor([0.0, 0.0, 1.0])], dim=-1)
+        if not bool((rest == 0).all()):
+            raise InputError("Camera.K", K.tolist(), "[[fx, 0, cx], [0, fy, cy], [0, 0, 1]], without skew")
+        usable = torch.isfinite(K).all() and (fx > 0).all() and (fy > 0).all()
         inside = (cx > -0.5).all() and (cx < self.width).all() and (cy > -0.5).all() and (cy < self.height).all()
         if not bool(usable and inside):
             numbers = [[round(float(x), 2) for x in row] for row in self.K.reshape(-1, 9)[:1, [0, 4, 2, 5]]]
@@ -116,6 +121,22 @@ class Camera:
         if distortion is not None:
             distortion = distortion * distortion.new_tensor([1, 1, 1, -1, 1][: distortion.shape[-1]])
         return replace(self, K=K, distortion=distortion)
+
+    def vflip(self) -> Camera:
+        """The camera of the picture mirrored top to bottom: cy' = H - 1 - cy (and p1 changes sign)."""
+        K = self.K.clone()
+        K[..., 1, 2] = self.height - 1 - K[..., 1, 2]
+        distortion = self.distortion
+        if distortion is not None:
+            distortion = distortion * distortion.new_tensor([1, 1, -1, 1, 1][: distortion.shape[-1]])
+        return replace(self, K=K, distortion=distortion)
+
+    def pad(self, left: int, top: int, right: int, bottom: int) -> Camera:
+        """The camera of the picture with that many pixels added on each side; `crop` with the old size undoes it."""
+        if min(left, top, right, bottom) < 0:
+            raise InputError("pad", (left, top, right, bottom), "numbers of pixels, none negative")
+        S = self.K.new_tensor([[1, 0, left], [0, 1, top], [0, 0, 1]])
+        return replace(self, width=self.width + left + right, height=self.height + top + bottom, K=S @ self.K)
 
     def to(self, *args: object, **kwargs: object) -> Camera:
         """The camera with its tensors moved or cast as `Tensor.to` does."""

@@ -1,0 +1,94 @@
+"""Rectified stereo: x_right = x_left - disp_px, disp_px = fx * baseline / depth > 0, in pixels of a stated width.
+
+The left picture is the right one sampled at x - disp_left, the right the left one at x + disp_right (monodepth 3.2).
+Mirroring a pair left to right must also swap the two pictures.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scenewright.geometry.camera import Camera
+from scenewright.geometry.checks import check_fits, check_shape, check_undistorted
+from scenewright.geometry.projection import inverse_or_zero
+from scenewright.geometry.sampling import Padding
+from scenewright.geometry.warp import flow_warp
+
+
+def left_from_right(right: Tensor, disp_left: Tensor, padding: Padding = "zeros") -> tuple[Tensor, Tensor]:
+    """The left picture, built from the right one: right(x - disp_left).
+
+    Args:
+        right: (B, C, H, W).
+        disp_left: (B, 1, H, W) pixels of that width, on the left picture's grid.
+
+    Returns:
+        left: (B, C, H, W).
+        valid: (B, 1, H, W) bool, inside the right picture.
+    """
+    return _shift(right, -disp_left, padding)
+
+
+def right_from_left(left: Tensor, disp_right: Tensor, padding: Padding = "zeros") -> tuple[Tensor, Tensor]:
+    """The right picture, built from the left one: left(x + disp_right); shapes as in `left_from_right`."""
+    return _shift(left, disp_right, padding)
+
+
+def depth_to_disparity(depth_m: Tensor, camera: Camera, baseline_m: float | Tensor) -> Tensor:
+    """disp_px (B, 1, H, W) = fx * baseline / depth at the camera's width; 0 (unknown) stays 0.
+
+    Args:
+        baseline_m: metres between the two cameras, a number or (B,).
+
+    Raises:
+        InputError: the map's size is not the camera's: a disparity means nothing at another width.
+    """
+    check_fits("depth_m", depth_m, camera)
+    return _focal_times_baseline(camera, baseline_m) * inverse_or_zero(depth_m)
+
+
+def disparity_to_depth(disp_px: Tensor, camera: Camera, baseline_m: float | Tensor) -> Tensor:
+    """depth_m (B, 1, H, W) = fx * baseline / disp_px; a disparity <= 0 gives 0, unknown. Errors as above."""
+    check_fits("disp_px", disp_px, camera)
+    return _focal_times_baseline(camera, baseline_m) * inverse_or_zero(disp_px)
+
+
+def resize_disparity(disp_px: Tensor, width: int, height: int, mode: str = "bilinear") -> Tensor:
+    """The disparity map of the resized pair: resampled, and multiplied by the ratio of widths.
+
+    `mode` is "bilinear", or "nearest" where 0 means unknown or edges must not be mixed.
+    """
+    check_shape("disp_px", disp_px, None, 1, None, None)
+    align = None if mode == "nearest" else False
+    return F.interpolate(disp_px, (height, width), mode=mode, align_corners=align) * (width / disp_px.shape[-1])
+
+
+def left_right_difference(disp_left: Tensor, disp_right: Tensor) -> tuple[Tensor, Tensor]:
+    """How far the two disparity maps disagree: |disp_left(x) - disp_right(x - disp_left)| (monodepth eq. 4).
+
+    Both maps receive gradients.
+
+    Returns:
+        difference: (B, 1, H, W) pixels; large where the right camera does not see the pixel.
+        valid: (B, 1, H, W) bool, inside the right picture.
+    """
+    other, valid = left_from_right(disp_right, disp_left)
+    return (disp_left - other).abs(), valid
+
+
+def right_left_difference(disp_right: Tensor, disp_left: Tensor) -> tuple[Tensor, Tensor]:
+    """The same on the right picture's grid: |disp_right(x) - disp_left(x + disp_right)|."""
+    other, valid = right_from_left(disp_left, disp_right)
+    return (disp_right - other).abs(), valid
+
+
+def _shift(image: Tensor, dx: Tensor, padding: Padding) -> tuple[Tensor, Tensor]:
+    check_shape("disparity", dx, None, 1, *image.shape[-2:])
+    return flow_warp(image, torch.cat([dx, torch.zeros_like(dx)], dim=1), padding=padding)
+
+
+def _focal_times_baseline(camera: Camera, baseline_m: float | Tensor) -> Tensor:
+    check_undistorted("camera", camera)
+    return (camera.parameters[0] * baseline_m).reshape(-1, 1, 1, 1)

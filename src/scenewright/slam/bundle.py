@@ -1,0 +1,355 @@
+"""Bundle adjustment over views and points with a learned depth as a weak prior (an addition to the paper).
+
+The classical problem (Triggs 2000): minimise the Huber-weighted reprojection error, in pixels, over camera poses and
+points, by Levenberg-Marquardt on the Schur complement of the points. Two terms are ours: an observation may also carry
+the network's depth, as a residual of log depth, which gives points without parallax a place and the whole its scale;
+and the focal length may be a common unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from scenewright.slam.image import Intrinsics
+
+Array = NDArray[np.float64]
+
+
+class Observations(NamedTuple):
+    """M observations of points in views, sorted by point.
+
+    Args:
+        view, point: (M,) int64. pixel: (M, 2) float64.
+        log_depth: (M,) float64, log of the depth in metres a network gives there.
+        depth_weight: (M,) float64, 1 / (standard deviation of log depth), 0 = none.
+    """
+
+    view: NDArray[np.int64]
+    point: NDArray[np.int64]
+    pixel: Array
+    log_depth: Array
+    depth_weight: Array
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A bundle adjustment.
+
+    Args:
+        T_cam_world: (V, 3, 4) float64. free: (V,) bool, views that may move.
+        points: (P, 3) float64, world.
+        observations: see `Observations`.
+        intrinsics: of all views.
+    """
+
+    T_cam_world: Array
+    free: NDArray[np.bool_]
+    points: Array
+    observations: Observations
+    intrinsics: Intrinsics
+
+
+class Solution(NamedTuple):
+    """What came out: poses (V, 3, 4), points (P, 3), factor on the focal lengths, cost before and after."""
+
+    T_cam_world: Array
+    points: Array
+    focal_factor: float
+    cost_before: float
+    cost_after: float
+
+
+@njit(cache=True, nogil=True)
+def _residual(T, X, u, v, fx, fy, cx, cy):  # type: ignore[no-untyped-def]
+    x = T[0, 0] * X[0] + T[0, 1] * X[1] + T[0, 2] * X[2] + T[0, 3]
+    y = T[1, 0] * X[0] + T[1, 1] * X[1] + T[1, 2] * X[2] + T[1, 3]
+    z = T[2, 0] * X[0] + T[2, 1] * X[1] + T[2, 2] * X[2] + T[2, 3]
+    if z < 1e-3:
+        return x, y, z, 0.0, 0.0
+    return x, y, z, fx * x / z + cx - u, fy * y / z + cy - v
+
+
+@njit(cache=True, nogil=True)
+def _huber(norm, delta):  # type: ignore[no-untyped-def]
+    """Cost and weight."""
+    if norm <= delta:
+        return norm * norm, 1.0
+    return 2 * delta * norm - delta * delta, delta / norm
+
+
+@njit(cache=True, nogil=True)
+def _cost(T, X, view, point, pixel, log_depth, depth_weight, fx, fy, cx, cy, delta):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for m in range(view.shape[0]):
+        _, _, z, ru, rv = _residual(T[view[m]], X[point[m]], pixel[m, 0], pixel[m, 1], fx, fy, cx, cy)
+        if z < 1e-3:
+            total += 2 * delta * 100.0
+            continue
+        total += _huber(np.sqrt(ru * ru + rv * rv), delta)[0]
+        if depth_weight[m] > 0:
+            total += _huber(abs(depth_weight[m] * (np.log(z) - log_depth[m])), 2.0)[0]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _jacobians(T, x, y, z, fx, fy, Jc, Jp):  # type: ignore[no-untyped-def]
+    """Rows u, v, log z: Jc (3, 6) for the left twist of T, Jp (3, 3) for the point."""
+    iz = 1 / z
+    a, b = x * iz, y * iz
+    Jc[0, 0], Jc[0, 1], Jc[0, 2] = fx * iz, 0.0, -fx * a * iz
+    Jc[0, 3], Jc[0, 4], Jc[0, 5] = -fx * a * b, fx * (1 + a * a), -fx * b
+    Jc[1, 0], Jc[1, 1], Jc[1, 2] = 0.0, fy * iz, -fy * b * iz
+    Jc[1, 3], Jc[1, 4], Jc[1, 5] = -fy * (1 + b * b), fy * a * b, fy * a
+    Jc[2, 0], Jc[2, 1], Jc[2, 2] = 0.0, 0.0, iz
+    Jc[2, 3], Jc[2, 4], Jc[2, 5] = b, -a, 0.0
+    for k in range(3):
+        Jp[0, k] = Jc[0, 0] * T[0, k] + Jc[0, 2] * T[2, k]
+        Jp[1, k] = Jc[1, 1] * T[1, k] + Jc[1, 2] * T[2, k]
+        Jp[2, k] = iz * T[2, k]
+
+
+@njit(cache=True, nogil=True)
+def _invert3(A):  # type: ignore[no-untyped-def]
+    """The inverse of a symmetric (3, 3), by cofactors."""
+    c00 = A[1, 1] * A[2, 2] - A[1, 2] * A[2, 1]
+    c01 = A[0, 2] * A[2, 1] - A[0, 1] * A[2, 2]
+    c02 = A[0, 1] * A[1, 2] - A[0, 2] * A[1, 1]
+    det = A[0, 0] * c00 + A[1, 0] * c01 + A[2, 0] * c02
+    B = np.empty((3, 3))
+    B[0, 0], B[0, 1], B[0, 2] = c00, c01, c02
+    B[1, 0], B[1, 1], B[1, 2] = c01, A[0, 0] * A[2, 2] - A[0, 2] * A[2, 0], A[0, 2] * A[1, 0] - A[0, 0] * A[1, 2]
+    B[2, 0], B[2, 1], B[2, 2] = c02, B[1, 2], A[0, 0] * A[1, 1] - A[0, 1] * A[1, 0]
+    return B / det
+
+
+@njit(cache=True, nogil=True)
+def _reduce(
+    T, slot, X, start, view, pixel, log_depth, depth_weight, fx, fy, cx, cy, delta, damping, focal, S, b, W, F, Hinv, bp
+):  # type: ignore[no-untyped-def]
+    """Build the Schur complement S, b over free views (6 each, by `slot`) and, last, the log focal length.
+
+    start: (P + 1,) first observation of every point. Kept for the points' own step: W (M, 6, 3), F (P, 3), Hinv, bp.
+    """
+    n = S.shape[0] - 1
+    Jc, Jp, Jf = np.empty((3, 6)), np.empty((3, 3)), np.zeros(3)
+    r, w = np.empty(3), np.empty(3)
+    for p in range(X.shape[0]):
+        H = np.zeros((3, 3))
+        bp[p, :] = 0.0
+        F[p, :] = 0.0
+        for m in range(start[p], start[p + 1]):
+            W[m, :, :] = 0.0
+            Tm = T[view[m]]
+            x, y, z, r[0], r[1] = _residual(Tm, X[p], pixel[m, 0], pixel[m, 1], fx, fy, cx, cy)
+            if z < 1e-3:
+                continue
+            w[0] = w[1] = _huber(np.sqrt(r[0] * r[0] + r[1] * r[1]), delta)[1]
+            w[2], r[2] = 0.0, 0.0
+            if depth_weight[m] > 0:
+                r[2] = np.log(z) - log_depth[m]
+                w[2] = _huber(abs(depth_weight[m] * r[2]), 2.0)[1] * depth_weight[m] * depth_weight[m]
+            _jacobians(Tm, x, y, z, fx, fy, Jc, Jp)
+            Jf[0], Jf[1] = fx * x / z, fy * y / z
+            s = slot[view[m]]
+            for k in range(3):
+                if w[k] == 0.0:
+                    continue
+                for i in range(3):
+                    bp[p, i] -= w[k] * Jp[k, i] * r[k]
+                    for j in range(3):
+                        H[i, j] += w[k] * Jp[k, i] * Jp[k, j]
+                if focal:
+                    S[n, n] += w[k] * Jf[k] * Jf[k]
+                    b[n] -= w[k] * Jf[k] * r[k]
+                    for i in range(3):
+                        F[p, i] += w[k] * Jf[k] * Jp[k, i]
+                if s < 0:
+                    continue
+                for i in range(6):
+                    wJ = w[k] * Jc[k, i]
+                    b[6 * s + i] -= wJ * r[k]
+                    for j in range(6):
+                        S[6 * s + i, 6 * s + j] += wJ * Jc[k, j]
+                    for j in range(3):
+                        W[m, i, j] += wJ * Jp[k, j]
+                    if focal:
+                        S[6 * s + i, n] += wJ * Jf[k]
+                        S[n, 6 * s + i] += wJ * Jf[k]
+        for i in range(3):
+            H[i, i] = H[i, i] * (1 + damping) + 1e-9
+        Hinv[p] = _invert3(H)
+    for i in range(n + 1):
+        S[i, i] += damping * S[i, i] + 1e-9
+    WH = np.empty((6, 3))
+    for p in range(X.shape[0]):
+        if focal:
+            FH = Hinv[p] @ F[p]
+            S[n, n] -= FH @ F[p]
+            b[n] -= FH @ bp[p]
+        for m in range(start[p], start[p + 1]):
+            s = slot[view[m]]
+            if s < 0:
+                continue
+            for i in range(6):
+                for j in range(3):
+                    WH[i, j] = W[m, i, 0] * Hinv[p, 0, j] + W[m, i, 1] * Hinv[p, 1, j] + W[m, i, 2] * Hinv[p, 2, j]
+                b[6 * s + i] -= WH[i, 0] * bp[p, 0] + WH[i, 1] * bp[p, 1] + WH[i, 2] * bp[p, 2]
+                if focal:
+                    f = WH[i, 0] * F[p, 0] + WH[i, 1] * F[p, 1] + WH[i, 2] * F[p, 2]
+                    S[6 * s + i, n] -= f
+                    S[n, 6 * s + i] -= f
+            for o in range(start[p], start[p + 1]):
+                q = slot[view[o]]
+                if q < 0:
+                    continue
+                for i in range(6):
+                    for j in range(6):
+                        S[6 * s + i, 6 * q + j] -= WH[i, 0] * W[o, j, 0] + WH[i, 1] * W[o, j, 1] + WH[i, 2] * W[o, j, 2]
+
+
+@njit(cache=True, nogil=True)
+def _move_points(X, start, view, slot, W, F, Hinv, bp, step):  # type: ignore[no-untyped-def]
+    out = np.empty_like(X)
+    for p in range(X.shape[0]):
+        rhs = bp[p] - F[p] * step[-1]
+        for m in range(start[p], start[p + 1]):
+            s = slot[view[m]]
+            if s >= 0:
+                for j in range(3):
+                    for i in range(6):
+                        rhs[j] -= W[m, i, j] * step[6 * s + i]
+        out[p] = X[p] + Hinv[p] @ rhs
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _exp_left(T, d):  # type: ignore[no-untyped-def]
+    """exp(d) T for a (3, 4) motion and a twist (translation, rotation)."""
+    angle = np.sqrt(d[3] * d[3] + d[4] * d[4] + d[5] * d[5])
+    if angle < 1e-8:
+        a, b, c = 1.0, 0.5, 1 / 6
+    else:
+        a, b = np.sin(angle) / angle, (1 - np.cos(angle)) / angle**2
+        c = (1 - a) / angle**2
+    w = np.array([[0, -d[5], d[4]], [d[5], 0, -d[3]], [-d[4], d[3], 0]])
+    ww = w @ w
+    R = np.eye(3) + a * w + b * ww
+    V = np.eye(3) + b * w + c * ww
+    out = np.empty((3, 4))
+    out[:, :3] = R @ np.ascontiguousarray(T[:, :3])
+    out[:, 3] = R @ np.ascontiguousarray(T[:, 3]) + V @ np.ascontiguousarray(d[:3])
+    return out
+
+
+def _moved(T: Array, slot: NDArray[np.int64], step: Array) -> Array:
+    out = T.copy()
+    for v in np.flatnonzero(slot >= 0):
+        s = 6 * slot[v]
+        out[v] = _exp_left(T[v], step[s : s + 6])
+    return out
+
+
+def solve(problem: Problem, iterations: int = 10, huber_px: float = 1.5, focal: bool = False) -> Solution:
+    """Levenberg-Marquardt; deterministic, about 5 ms an iteration for 10 free views and 500 points.
+
+    Args:
+        focal: also estimate a common factor on fx and fy.
+    """
+    o, K = problem.observations, problem.intrinsics
+    T, X = problem.T_cam_world.copy(), problem.points.copy()
+    slot = np.where(problem.free, np.cumsum(problem.free) - 1, -1)
+    start = np.searchsorted(o.point, np.arange(len(X) + 1))
+    size, M, P = 6 * int(problem.free.sum()) + 1, len(o.view), len(X)
+    W, F, Hinv, bp = np.zeros((M, 6, 3)), np.zeros((P, 3)), np.zeros((P, 3, 3)), np.zeros((P, 3))
+    factor, damping = 1.0, 1e-4
+
+    def cost_of(T: Array, X: Array, factor: float) -> float:
+        fx, fy = K.fx * factor, K.fy * factor
+        return float(_cost(T, X, *o, fx, fy, K.cx, K.cy, huber_px))
+
+    before = cost = cost_of(T, X, factor)
+    for _ in range(iterations):
+        S, b = np.zeros((size, size)), np.zeros(size)
+        fx, fy = K.fx * factor, K.fy * factor
+        _reduce(
+            T, slot, X, start, o.view, o.pixel, o.log_depth, o.depth_weight, fx, fy, K.cx, K.cy, huber_px, damping,
+            focal, S, b, W, F, Hinv, bp,
+        )  # fmt: skip
+        step = np.linalg.solve(S, b)
+        T_new, X_new = _moved(T, slot, step), _move_points(X, start, o.view, slot, W, F, Hinv, bp, step)
+        factor_new = factor * float(np.exp(step[-1]))
+        new = cost_of(T_new, X_new, factor_new)
+        if new < cost:
+            converged = new > cost * (1 - 1e-5)
+            T, X, factor, cost, damping = T_new, X_new, factor_new, new, max(damping / 5, 1e-7)
+            if converged:
+                break
+        else:
+            damping *= 8
+            if damping > 1e6:
+                break
+    return Solution(T, X, factor, before, cost)
+
+
+@njit(cache=True, nogil=True)
+def _pose_only(T, X, pixel, fx, fy, cx, cy, delta, iterations):  # type: ignore[no-untyped-def]
+    Jc, Jp, r = np.empty((3, 6)), np.empty((3, 3)), np.empty(2)
+    H = np.zeros((6, 6))
+    for _ in range(iterations):
+        H[:, :] = 0.0
+        b = np.zeros(6)
+        for m in range(X.shape[0]):
+            x, y, z, r[0], r[1] = _residual(T, X[m], pixel[m, 0], pixel[m, 1], fx, fy, cx, cy)
+            if z < 1e-3:
+                continue
+            norm = np.sqrt(r[0] * r[0] + r[1] * r[1])
+            w = 1.0 / (1.0 + (norm / delta) ** 2) ** 2  # Geman-McClure: outliers vanish
+            _jacobians(T, x, y, z, fx, fy, Jc, Jp)
+            for k in range(2):
+                for i in range(6):
+                    b[i] -= w * Jc[k, i] * r[k]
+                    for j in range(6):
+                        H[i, j] += w * Jc[k, i] * Jc[k, j]
+        for i in range(6):
+            H[i, i] += 1e-6
+        step = np.linalg.solve(H, b)
+        T = _exp_left(T, step)
+        if np.sum(step * step) < 1e-14:
+            break
+    return T, H
+
+
+def pose_only(
+    T_cam_world: Array, points: Array, pixels: Array, intrinsics: Intrinsics, scales_px: tuple[float, ...] = (8.0, 3.0)
+) -> tuple[Array, Array, Array]:
+    """The pose of one view over fixed points (N, 3) seen at pixels (N, 2), robust to outliers.
+
+    Args:
+        scales_px: Geman-McClure scales, one round of Gauss-Newton each.
+
+    Returns:
+        T_cam_world (3, 4), reprojection errors in pixels (N,), and the last (6, 6) information.
+    """
+    T = np.ascontiguousarray(T_cam_world[:3], dtype=np.float64)
+    H = np.zeros((6, 6))
+    for scale in scales_px:
+        T, H = _pose_only(T, points, pixels, *intrinsics, scale, 10)
+    return T, reprojection_errors(T, points, pixels, intrinsics), H
+
+
+def reprojection_errors(T_cam_world: Array, points: Array, pixels: Array, intrinsics: Intrinsics) -> Array:
+    """Distances in pixels (N,) of projected points (N, 3) from pixels (N, 2); infinite behind the camera.
+
+    T_cam_world is (3, 4), or (N, 3, 4) with one view per point.
+    """
+    R, t = T_cam_world[..., :3, :3], T_cam_world[..., :3, 3]
+    camera = np.einsum("...ij,...j->...i", R, points) + t
+    z = np.where(camera[..., 2] > 1e-3, camera[..., 2], np.nan)
+    u = intrinsics.fx * camera[..., 0] / z + intrinsics.cx - pixels[..., 0]
+    v = intrinsics.fy * camera[..., 1] / z + intrinsics.cy - pixels[..., 1]
+    return np.nan_to_num(np.hypot(u, v), nan=np.inf)

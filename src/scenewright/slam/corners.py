@@ -1,0 +1,101 @@
+"""Corners: detection, description, tracking by Lucas-Kanade, triangulation (pure functions over OpenCV)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scenewright.slam.image import Intrinsics
+
+Array = NDArray[np.float64]
+Grey8 = NDArray[np.uint8]
+BORDER = 16
+"""Corners nearer to the border than this have no descriptor."""
+
+
+class Corners(NamedTuple):
+    """Corners of one image: pixels (N, 2) float32 (x, y), descriptors (N, 32) uint8 (upright ORB)."""
+
+    pixels: NDArray[np.float32]
+    descriptors: NDArray[np.uint8]
+
+
+def describe(image: Grey8, pixels: NDArray[np.float32]) -> Corners:
+    """Upright ORB descriptors of given corners; those too near to the border are left out."""
+    keypoints = [cv2.KeyPoint(float(x), float(y), 24.0, 0.0) for x, y in pixels]
+    orb = cv2.ORB_create(nlevels=1, edgeThreshold=BORDER, patchSize=24)
+    kept, descriptors = orb.compute(cv2.GaussianBlur(image, (0, 0), 1.0), keypoints)
+    if not kept:
+        return Corners(np.zeros((0, 2), np.float32), np.zeros((0, 32), np.uint8))
+    return Corners(np.array([k.pt for k in kept], np.float32).reshape(-1, 2), descriptors)
+
+
+def detect(image: Grey8, count: int, spacing_px: int, avoid: NDArray[np.float32] | None = None) -> Corners:
+    """Up to `count` corners at least `spacing_px` apart from each other and from `avoid` (N, 2)."""
+    mask = np.zeros(image.shape, np.uint8)
+    mask[BORDER:-BORDER, BORDER:-BORDER] = 255
+    for x, y in [] if avoid is None else avoid:
+        cv2.circle(mask, (round(float(x)), round(float(y))), spacing_px, 0, -1)
+    found = cv2.goodFeaturesToTrack(image, count, 0.003, spacing_px, mask=mask, blockSize=5) if count > 0 else None
+    if found is None:
+        return Corners(np.zeros((0, 2), np.float32), np.zeros((0, 32), np.uint8))
+    pixels = found.reshape(-1, 2)
+    pixels = cv2.cornerSubPix(image, pixels.copy(), (2, 2), (-1, -1), (cv2.TERM_CRITERIA_COUNT, 5, 0.01))
+    return describe(image, pixels)
+
+
+def follow(
+    template: Grey8, image: Grey8, pixels: NDArray[np.float32], guess: NDArray[np.float32], window_px: int, levels: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Lucas-Kanade from a template's pixels (N, 2) to an image, started at `guess`, checked by tracking back.
+
+    Returns:
+        pixels in the image (N, 2), and which are trusted: (N,) bool.
+    """
+    if not len(pixels):
+        return pixels.copy(), np.zeros(0, bool)
+    options = {
+        "winSize": (window_px, window_px), "maxLevel": levels, "flags": cv2.OPTFLOW_USE_INITIAL_FLOW,
+        "criteria": (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01),
+    }  # fmt: skip
+    there, found, _ = cv2.calcOpticalFlowPyrLK(template, image, pixels, guess.astype(np.float32).copy(), **options)
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(image, template, there, pixels.copy(), **options)
+    height, width = image.shape
+    inside = (there[:, 0] > 2) & (there[:, 1] > 2) & (there[:, 0] < width - 3) & (there[:, 1] < height - 3)
+    trusted = (found[:, 0] > 0) & (returned[:, 0] > 0) & inside & (np.linalg.norm(back - pixels, axis=1) < 0.7)
+    return there, trusted
+
+
+def hamming(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Differing bits between descriptors (..., 32)."""
+    return np.bitwise_count(a ^ b).sum(-1, dtype=np.int64)
+
+
+def triangulate(
+    T_a: Array, T_b: Array, pixels_a: Array, pixels_b: Array, intrinsics: Intrinsics, parallax_deg: float
+) -> tuple[Array, NDArray[np.bool_]]:
+    """World points (N, 3) nearest to both rays, and which are in front with enough parallax (N,).
+
+    T_a (N, 3, 4) or (3, 4), T_b alike: world to camera. pixels (N, 2).
+    """
+    origin_a, ray_a = _rays(T_a, pixels_a, intrinsics)
+    origin_b, ray_b = _rays(T_b, pixels_b, intrinsics)
+    cosine = np.clip((ray_a * ray_b).sum(1), -1, 1)
+    baseline = origin_b - origin_a
+    pa, pb = (baseline * ray_a).sum(1), (baseline * ray_b).sum(1)
+    sine2 = np.maximum(1 - cosine**2, 1e-12)
+    along_a, along_b = (pa - cosine * pb) / sine2, (cosine * pa - pb) / sine2
+    points = 0.5 * (origin_a + along_a[:, None] * ray_a + origin_b + along_b[:, None] * ray_b)
+    good = (along_a > 0) & (along_b > 0) & (sine2 > np.sin(np.radians(parallax_deg)) ** 2)
+    return points, good
+
+
+def _rays(T: Array, pixels: Array, intrinsics: Intrinsics) -> tuple[Array, Array]:
+    fx, fy, cx, cy = intrinsics
+    camera = np.stack([(pixels[:, 0] - cx) / fx, (pixels[:, 1] - cy) / fy, np.ones(len(pixels))], 1)
+    camera /= np.linalg.norm(camera, axis=1, keepdims=True)
+    R, t = np.broadcast_to(T[..., :3], (len(pixels), 3, 3)), np.broadcast_to(T[..., 3], (len(pixels), 3))
+    return -np.einsum("nji,nj->ni", R, t), np.einsum("nji,nj->ni", R, camera)

@@ -1,0 +1,328 @@
+"""Corner tracks over a sliding window of views, anchored by the learned depth (an addition to the paper).
+
+A *view* is a frame that corners are observed in; every keyframe is one, and there are more views than keyframes. Points
+start from the keyframes' depth or by triangulation; local bundle adjustment keeps the newest views and their points
+consistent; points met again are recognised, which removes small drift without a loop detector.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from scenewright.slam import bundle, corners
+from scenewright.slam.config import OdometryConfig
+from scenewright.slam.image import Intrinsics
+from scenewright.slam.types import FloatImage
+
+Array = NDArray[np.float64]
+OUTLIER_PX = 3.0
+
+
+@dataclass
+class View:
+    """A frame with its observations.
+
+    Args:
+        index: of the frame. T_cam_world: (3, 4).
+        ids: (N,) int64 points. pixels: (N, 2) float64. log_depth, depth_weight: (N,), see `bundle.Observations`.
+    """
+
+    index: int
+    T_cam_world: Array
+    ids: NDArray[np.int64]
+    pixels: Array
+    log_depth: Array
+    depth_weight: Array
+
+
+class Posed(NamedTuple):
+    """A frame posed by its corners.
+
+    Args:
+        T_cam_world: (3, 4). ids, pixels: inlying tracks. inliers: known points among them.
+        flow_px: median motion of the tracks since the last view. survival: share of the last view's tracks still held.
+    """
+
+    T_cam_world: Array
+    ids: NDArray[np.int64]
+    pixels: NDArray[np.float32]
+    inliers: int
+    flow_px: float
+    survival: float
+
+
+class Odometry:
+    """The map of corners and the views that see them."""
+
+    def __init__(self, intrinsics: Intrinsics, config: OdometryConfig) -> None:
+        self.intrinsics, self.config = intrinsics, config
+        self.views: list[View] = []
+        self.points = np.zeros((0, 3))
+        self.known = np.zeros(0, bool)
+        self.descriptors = np.zeros((0, 32), np.uint8)
+        self.template: NDArray[np.uint8] | None = None
+        self.last = np.zeros((0, 2), np.float32)
+
+    # ---- every frame ------------------------------------------------------------------------------------------------
+    def pose(self, image: NDArray[np.uint8], T_prediction: Array) -> Posed | None:
+        """Pose an (H, W) uint8 grey image near a predicted T_cam_world; None where too few corners agree."""
+        view = self.views[-1]
+        guess = self._guess(view, T_prediction)
+        for attempt in range(3):
+            if attempt == 1:
+                guess = view.pixels.astype(np.float32)
+            if attempt == 2:
+                T = self._recognise(image)
+                if T is None:
+                    return None
+                guess = self._guess(view, T)
+                T_prediction = T
+            found = self._try(image, view, guess, T_prediction)
+            if found is not None:
+                return found
+        return None
+
+    def _try(self, image: NDArray[np.uint8], view: View, guess: NDArray[np.float32], T: Array) -> Posed | None:
+        pixels, ok = corners.follow(
+            self.template, image, view.pixels.astype(np.float32), guess, self.config.window_px, 3
+        )
+        known = ok & self.known[view.ids]
+        if known.sum() < self.config.minimum_inliers:
+            return None
+        X, seen = self.points[view.ids[known]], pixels[known].astype(np.float64)
+        T_new, errors, _ = bundle.pose_only(T, X, seen, self.intrinsics)
+        inlying = errors < OUTLIER_PX
+        if inlying.sum() < max(self.config.minimum_inliers, 0.5 * known.sum()):
+            ransac = self._ransac(X, seen)
+            if ransac is None:
+                return None
+            T_new, errors, _ = bundle.pose_only(ransac, X, seen, self.intrinsics)
+            inlying = errors < OUTLIER_PX
+            if inlying.sum() < max(self.config.minimum_inliers, 0.3 * known.sum()):
+                return None
+        keep = ok.copy()
+        keep[np.flatnonzero(known)[~inlying]] = False
+        self.last = np.where(ok[:, None], pixels, view.pixels).astype(np.float32)
+        flow = np.linalg.norm(pixels[keep] - view.pixels[keep], axis=1)
+        return Posed(
+            T_new, view.ids[keep], pixels[keep], int(inlying.sum()), float(np.median(flow)),
+            float(keep.sum() / max(len(view.ids), 1)),
+        )  # fmt: skip
+
+    def _guess(self, view: View, T: Array) -> NDArray[np.float32]:
+        """Where the tracks should be: projected where known, else moved with the others."""
+        X = self.points[view.ids] @ T[:, :3].T + T[:, 3]
+        K = self.intrinsics
+        good = self.known[view.ids] & (X[:, 2] > 1e-2)
+        z = np.where(good, X[:, 2], 1)
+        projected = np.stack([K.fx * X[:, 0] / z + K.cx, K.fy * X[:, 1] / z + K.cy], 1)
+        shift = np.median((projected - view.pixels)[good], axis=0) if good.any() else np.zeros(2)
+        return np.where(good[:, None], projected, view.pixels + shift).astype(np.float32)
+
+    def _ransac(self, X: Array, pixels: Array) -> Array | None:
+        ok, rotation, translation, inliers = cv2.solvePnPRansac(
+            X, pixels, self.intrinsics.matrix(), None, iterationsCount=200, reprojectionError=4.0, flags=cv2.SOLVEPNP_EPNP
+        )
+        if not ok or inliers is None or len(inliers) < self.config.minimum_inliers:
+            return None
+        return np.hstack([cv2.Rodrigues(rotation)[0], translation.reshape(3, 1)])
+
+    def _recognise(self, image: NDArray[np.uint8]) -> Array | None:
+        """Pose from descriptors alone, over the points of the newest views."""
+        recent = np.unique(np.concatenate([v.ids for v in self.views[-self.config.window :]]))
+        recent = recent[self.known[recent]]
+        found = corners.detect(image, 2 * self.config.corners, self.config.spacing_px // 2)
+        if len(recent) < self.config.minimum_inliers or not len(found.pixels):
+            return None
+        pairs = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(self.descriptors[recent], found.descriptors)
+        pairs = [m for m in pairs if m.distance < 64]
+        if len(pairs) < self.config.minimum_inliers:
+            return None
+        X = self.points[recent[[m.queryIdx for m in pairs]]]
+        return self._ransac(X, found.pixels[[m.trainIdx for m in pairs]].astype(np.float64))
+
+    def wants_view(self, posed: Posed) -> bool:
+        """Whether the tracks moved or thinned out enough for a new view."""
+        return posed.flow_px > self.config.flow_px or posed.survival < self.config.survival
+
+    # ---- every view -------------------------------------------------------------------------------------------------
+    def add_view(self, index: int, image: NDArray[np.uint8], T_cam_world: Array, posed: Posed | None) -> int:
+        """Make a frame a view: keep its tracks, triangulate, recognise known points, detect new corners; its number."""
+        ids = np.zeros(0, np.int64) if posed is None else posed.ids
+        pixels = np.zeros((0, 2)) if posed is None else posed.pixels.astype(np.float64)
+        self._triangulate(T_cam_world, ids, pixels)
+        wanted = self.config.corners - len(ids)
+        fresh = corners.detect(image, max(wanted, 0) + 60, self.config.spacing_px, pixels.astype(np.float32))
+        met, which = self._met_again(T_cam_world, ids, fresh)
+        new = np.setdiff1d(np.arange(len(fresh.pixels)), which)[: max(wanted, 0)]
+        first = len(self.points)
+        self.points = np.concatenate([self.points, np.zeros((len(new), 3))])
+        self.known = np.concatenate([self.known, np.zeros(len(new), bool)])
+        self.descriptors = np.concatenate([self.descriptors, fresh.descriptors[new]])
+        all_ids = np.concatenate([ids, met, np.arange(first, first + len(new))])
+        all_pixels = np.concatenate([pixels, fresh.pixels[which], fresh.pixels[new]]).astype(np.float64)
+        order = np.argsort(all_ids, kind="stable")
+        none = np.zeros(len(order))
+        self.views.append(View(index, T_cam_world.copy(), all_ids[order], all_pixels[order], none, none.copy()))
+        self.template, self.last = image, all_pixels[order].astype(np.float32)
+        return len(self.views) - 1
+
+    def _triangulate(self, T: Array, ids: NDArray[np.int64], pixels: Array) -> None:
+        pending = {int(i): p for i, p in zip(ids, pixels) if not self.known[i]}
+        for view in self.views[-self.config.window :]:  # oldest first: the widest baseline
+            if not pending:
+                return
+            both = [n for n, i in enumerate(view.ids) if int(i) in pending]
+            if not both:
+                continue
+            chosen = view.ids[both]
+            now = np.array([pending[int(i)] for i in chosen])
+            X, good = corners.triangulate(
+                view.T_cam_world, T, view.pixels[both], now, self.intrinsics, self.config.parallax_deg
+            )
+            good &= bundle.reprojection_errors(T, X, now, self.intrinsics) < 2
+            good &= bundle.reprojection_errors(view.T_cam_world, X, view.pixels[both], self.intrinsics) < 2
+            self.points[chosen[good]], self.known[chosen[good]] = X[good], True
+            for i in chosen[good]:
+                pending.pop(int(i))
+
+    def _met_again(
+        self, T: Array, tracked: NDArray[np.int64], fresh: corners.Corners
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Known points that are not tracked but project onto a like-looking corner: ids, and which corner."""
+        empty = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        candidates = np.flatnonzero(self.known)
+        candidates = np.setdiff1d(candidates, tracked)
+        if not len(candidates) or not len(fresh.pixels):
+            return empty
+        X = self.points[candidates] @ T[:, :3].T + T[:, 3]
+        front = X[:, 2] > 0.05
+        candidates, X = candidates[front], X[front]
+        K = self.intrinsics
+        uv = np.stack([K.fx * X[:, 0] / X[:, 2] + K.cx, K.fy * X[:, 1] / X[:, 2] + K.cy], 1)
+        tree = cKDTree(fresh.pixels)
+        near = tree.query_ball_point(uv, self.config.reuse_px)
+        rows = np.repeat(np.arange(len(near)), [len(n) for n in near])
+        if not len(rows):
+            return empty
+        columns = np.concatenate([np.array(n, np.int64) for n in near if n])
+        distance = corners.hamming(self.descriptors[candidates[rows]], fresh.descriptors[columns])
+        best: dict[int, int] = {}
+        taken: set[int] = set()
+        for k in np.lexsort((rows, columns, distance)):
+            if distance[k] > self.config.reuse_distance:
+                break
+            r, c = int(rows[k]), int(columns[k])
+            if r not in taken and c not in best:
+                best[c] = r
+                taken.add(r)
+        which = np.array(sorted(best), np.int64)
+        return candidates[[best[int(c)] for c in which]], which
+
+    def add_depth(self, number: int, depth_m: FloatImage) -> float:
+        """Give a view's corners a network's depth: prior for all, position for those that have none.
+
+        Args:
+            depth_m: (H, W), at the view's size.
+
+        Returns:
+            log of the factor that aligned the depth with the points already known, 0 where too few were.
+        """
+        view = self.views[number]
+        x, y = np.rint(view.pixels).astype(int).T
+        depth = depth_m[y, x].astype(np.float64)
+        valid = depth > 0
+        T = view.T_cam_world
+        z = self.points[view.ids] @ T[2, :3] + T[2, 3]
+        anchored = valid & self.known[view.ids] & (z > 0.05)
+        shift = 0.0
+        if anchored.sum() >= self.config.minimum_inliers:
+            shift = float(np.median(np.log(z[anchored] / depth[anchored])))
+        depth = np.where(valid, depth, 1) * np.exp(shift)
+        view.log_depth = np.log(depth)
+        view.depth_weight = np.where(valid, 1 / self.config.prior_sd, 0)
+        new = valid & ~self.known[view.ids]
+        fx, fy, cx, cy = self.intrinsics
+        rays = np.stack([(view.pixels[:, 0] - cx) / fx, (view.pixels[:, 1] - cy) / fy, np.ones(len(depth))], 1)
+        world = (rays * depth[:, None] - T[:, 3]) @ T[:, :3]
+        self.points[view.ids[new]], self.known[view.ids[new]] = world[new], True
+        return shift
+
+    # ---- bundle adjustment ------------------------------------------------------------------------------------------
+    def adjust_window(self) -> None:
+        """Local bundle adjustment over the newest views."""
+        first = max(0, len(self.views) - self.config.window)
+        free = np.arange(first, len(self.views))
+        seen = np.unique(np.concatenate([self.views[v].ids for v in free]))
+        shared = [np.isin(self.views[v].ids, seen, assume_unique=True).sum() for v in range(first)]
+        order = np.argsort(-np.array(shared, np.int64), kind="stable")[: self.config.fixed] if first else np.zeros(0, int)
+        fixed = np.sort([v for v in order if shared[v] >= 10]).astype(np.int64)
+        if not len(fixed):
+            fixed, free = free[:1], free[1:]
+        if len(free):
+            self._adjust(np.concatenate([fixed, free]), len(fixed), seen, 6, 1.0)
+
+    def adjust_all(self) -> float:
+        """Bundle adjustment over the whole map; returns the factor on the focal lengths (1 unless it is refined)."""
+        factor = 1.0
+        for _ in range(2):
+            factor *= self._adjust(
+                np.arange(len(self.views)), 1, np.arange(len(self.points)), self.config.global_iterations, 0.2,
+                self.config.refine_focal,
+            )  # fmt: skip
+        return factor
+
+    def _adjust(
+        self, views: NDArray[np.int64], fixed: int, ids: NDArray[np.int64], iterations: int, prior: float,
+        focal: bool = False,
+    ) -> float:  # fmt: skip
+        problem, used = self._problem(views, fixed, ids, prior)
+        if not len(used):
+            return 1.0
+        solution = bundle.solve(problem, iterations, focal=focal)
+        self.points[used] = solution.points
+        for n, v in enumerate(views):
+            self.views[v].T_cam_world = solution.T_cam_world[n]
+        if focal:
+            K = self.intrinsics
+            self.intrinsics = K._replace(fx=K.fx * solution.focal_factor, fy=K.fy * solution.focal_factor)
+        self._drop_outliers(views)
+        return solution.focal_factor
+
+    def _problem(
+        self, views: NDArray[np.int64], fixed: int, ids: NDArray[np.int64], prior: float
+    ) -> tuple[bundle.Problem, NDArray[np.int64]]:
+        parts = [self.views[v] for v in views]
+        view = np.repeat(np.arange(len(views)), [len(p.ids) for p in parts])
+        point = np.concatenate([p.ids for p in parts])
+        pixel = np.concatenate([p.pixels for p in parts])
+        log_depth, weight = np.concatenate([p.log_depth for p in parts]), np.concatenate([p.depth_weight for p in parts])
+        wanted = np.zeros(len(self.points), bool)
+        wanted[ids] = True
+        count = np.bincount(point, minlength=len(self.points))
+        keep = (wanted & self.known & (count >= 2))[point]
+        used = np.unique(point[keep])
+        order = np.argsort(point[keep], kind="stable")
+        observations = bundle.Observations(
+            view[keep][order], np.searchsorted(used, point[keep][order]), np.ascontiguousarray(pixel[keep][order]),
+            log_depth[keep][order], (weight[keep] * prior)[order],
+        )  # fmt: skip
+        T = np.array([p.T_cam_world for p in parts])
+        free = np.arange(len(views)) >= fixed
+        return bundle.Problem(T, free, self.points[used], observations, self.intrinsics), used
+
+    def _drop_outliers(self, views: NDArray[np.int64]) -> None:
+        """Forget observations that no longer fit."""
+        for v in views:
+            view = self.views[v]
+            errors = bundle.reprojection_errors(view.T_cam_world, self.points[view.ids], view.pixels, self.intrinsics)
+            keep = ~self.known[view.ids] | (errors < OUTLIER_PX)
+            if not keep.all():
+                view.ids, view.pixels = view.ids[keep], view.pixels[keep]
+                view.log_depth, view.depth_weight = view.log_depth[keep], view.depth_weight[keep]

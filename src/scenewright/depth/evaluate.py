@@ -1,0 +1,74 @@
+"""Measuring a depth method on items with truth, beside what never looks at the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scenewright.depth.metrics import depth_figures, mean_figures
+from scenewright.depth.task import DepthMethod, DepthSample
+
+FloatImage = NDArray[np.float32]
+Predictor = Callable[[DepthSample], FloatImage]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One predictor's figures on a set.
+
+    Args:
+        raw, scaled: means over images, as predicted and after per-image median scaling.
+        per_image: raw and scaled figures of each image.
+        truth, predicted: (N,) medians over valid pixels, metres: their ratio is the scale error of each image.
+    """
+
+    raw: dict[str, float]
+    scaled: dict[str, float]
+    per_image: list[tuple[dict[str, float], dict[str, float]]]
+    truth: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+
+    @property
+    def scale_spread(self) -> float:
+        """Standard deviation over images of the log of the scale error."""
+        return float(np.std(np.log(self.predicted / self.truth)))
+
+
+def method_predictor(method: DepthMethod) -> Predictor:
+    """A predictor from any depth method."""
+
+    def predict(sample: DepthSample) -> FloatImage:
+        with torch.autocast(sample.image.device.type, dtype=torch.bfloat16):
+            return method.predict(sample.image, sample.camera).depth_m[0, 0].float().numpy()
+
+    return predict
+
+
+def score(predictors: dict[str, Predictor], samples: Iterable[DepthSample], cap_m: float) -> dict[str, Scores]:
+    """Run every predictor over every item once; items are batches of one."""
+    rows: dict[str, list[tuple[dict[str, float], dict[str, float]]]] = {name: [] for name in predictors}
+    medians: dict[str, list[tuple[float, float]]] = {name: [] for name in predictors}
+    for sample in samples:
+        truth = sample.depth_m[0, 0].numpy()
+        valid = (truth > 1e-3) & (truth < cap_m)
+        if not valid.any():
+            continue
+        for name, predict in predictors.items():
+            predicted = predict(sample)
+            raw, scaled = (
+                depth_figures(prediction_m=predicted, truth_m=truth, cap_m=cap_m, median_scaled=s)
+                for s in (False, True)
+            )
+            rows[name].append((raw, scaled))
+            medians[name].append((float(np.median(truth[valid])), float(np.median(predicted[valid]))))
+    return {name: _summary(rows[name], medians[name]) for name in predictors}
+
+
+def _summary(rows: list[tuple[dict[str, float], dict[str, float]]], medians: list[tuple[float, float]]) -> Scores:
+    pairs = np.array(medians, np.float64).reshape(-1, 2)
+    raw, scaled = mean_figures([r for r, _ in rows]), mean_figures([s for _, s in rows])
+    return Scores(raw, scaled, rows, pairs[:, 0], pairs[:, 1])

@@ -15,7 +15,7 @@ F64 = torch.float64
 def rand(*shape: int, seed: int = 0, low: float = -1.0, high: float = 1.0) -> Tensor:
     """Uniform float64 numbers from a seed."""
     generator = torch.Generator().manual_seed(seed)
-    return low + (high - low) * torch.rand(*shape, generator=generator, dtype=F64)
+    return low + (high - low) * torch.rand(shape, generator=generator, dtype=F64)
 
 
 def make_camera(width: int = 40, height: int = 30, batch: int | None = None, lens: tuple[float, ...] = ()) -> Camera:

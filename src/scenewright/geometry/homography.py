@@ -109,19 +109,25 @@ def homography_from_points(points_target: Tensor, points_source: Tensor, weights
     count = points_target.shape[1]
     if count < 4 or (count == 4 and weights is not None):
         raise InputError("points", f"{count} pairs, weights {weights is not None}", "4 pairs, or more with weights")
+    _refuse_degenerate(points_target.detach(), weights)
+    _refuse_degenerate(points_source.detach(), weights)
     if count == 4:
-        H = kornia_transform.get_perspective_transform(points_target, points_source)
-    else:
-        H = find_homography_dlt(points_target, points_source, weights)
-    # In coordinates of unit size a homography in general position has a determinant of order 1.
-    N_t, N_s = (_unit_frame(points.detach()) for points in (points_target, points_source))
-    unit = N_s @ H.detach() @ torch.linalg.inv(N_t)
-    size = torch.linalg.matrix_norm(unit)
-    if not bool(((torch.linalg.det(unit).abs() / size**3) > 100 * torch.finfo(H.dtype).eps).all()):
-        raise InputError(
-            "points", "a degenerate set (points on one line, or repeated)", "four points in general position"
-        )
-    return H
+        return kornia_transform.get_perspective_transform(points_target, points_source)
+    return find_homography_dlt(points_target, points_source, weights)
+
+
+def _refuse_degenerate(points: Tensor, weights: Tensor | None) -> None:
+    """Refuse points (B, N, 2) that other maps than the identity leave in place too: their linear system lacks rank 8."""
+    xy = apply_homography(_unit_frame(points), points)[0]
+    x = torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1)
+    zero = torch.zeros_like(x)
+    rows = [torch.cat([x, zero, -xy[..., :1] * x], dim=-1), torch.cat([zero, x, -xy[..., 1:] * x], dim=-1)]
+    system = torch.nan_to_num(torch.cat(rows, dim=1))
+    if weights is not None:
+        system = system * weights.detach().sqrt().repeat(1, 2)[..., None]
+    spread = torch.linalg.svdvals(system)
+    if not bool((spread[:, 7] > 100 * torch.finfo(points.dtype).eps * spread[:, 0]).all()):
+        raise InputError("points", "a degenerate set (on one line, or repeated)", "four points in general position")
 
 
 def normalising_transform(height: int, width: int, like: Tensor) -> Tensor:

@@ -117,7 +117,7 @@ def homography_from_points(points_target: Tensor, points_source: Tensor, weights
 
 
 def _refuse_degenerate(points: Tensor, weights: Tensor | None) -> None:
-    """Refuse points (B, N, 2) that other maps than the identity leave in place too: their linear system lacks rank 8."""
+    """Refuse points (B, N, 2) that other maps than the identity keep in place: their linear system lacks rank 8."""
     xy = apply_homography(_unit_frame(points), points)[0]
     x = torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1)
     zero = torch.zeros_like(x)

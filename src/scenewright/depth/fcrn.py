@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from scenewright.depth.losses import berhu, label_cross_entropy, laplace_nll, masked_mean, multi_scale_gradient
 from scenewright.depth.task import DepthPrediction, DepthSample
 from scenewright.engine.card import Card, Figure
-from scenewright.engine.method import Method, Stage
+from scenewright.engine.method import Method, Stage, evaluating
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
 from scenewright.labels import LABELS
@@ -235,12 +235,8 @@ class FCRN(Method[DepthSample]):
         self._check(image)
         if camera.size != tuple(image.shape[-2:]):
             raise InputError("camera", f"size {camera.size}", f"the image's {tuple(image.shape[-2:])} (height, width)")
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             return self._predict(image, camera)
-        finally:
-            self.train(was_training)
 
     def _predict(self, image: Tensor, camera: Camera) -> DepthPrediction:
         width, height = self._network_size(camera)

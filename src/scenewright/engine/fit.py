@@ -26,7 +26,7 @@ from scenewright.engine import resume as resuming
 from scenewright.engine import schedule
 from scenewright.engine.config import to_data
 from scenewright.engine.log import Display, MetricsLog
-from scenewright.engine.method import Method, Stage
+from scenewright.engine.method import Method, Stage, evaluating
 from scenewright.engine.resume import Position, State
 from scenewright.engine.sampling import Batches, Plan, derive
 from scenewright.engine.schedule import Average, Plateau
@@ -331,9 +331,8 @@ class _Leg(lightning.LightningModule):
         if validate is None or (step < self.stage.steps and step % self.run.every.validate):
             return
         if self.run.rank == 0:
-            with _at_rest(self.method, self.average), torch.random.fork_rng(devices=[]), torch.no_grad():
+            with _at_rest(self.method, self.average):
                 figures = {name: float(value) for name, value in validate(self.method).items()}
-            schedule.train_mode(self.method, self.stage)
             self.position.figures = figures
             self.display.say(f"{self.stage.name} {step}: " + "  ".join(f"{k} {v:.4g}" for k, v in figures.items()))
             if self.lines is not None:
@@ -392,9 +391,9 @@ def _at_rest(method: nn.Module, average: Average | None) -> Iterator[None]:
     """Eval mode, with the averaged weights where there are any."""
     if average is not None:
         average.swap(method)
-    method.eval()
     try:
-        yield
+        with evaluating(method), torch.random.fork_rng(devices=[]), torch.no_grad():
+            yield
     finally:
         if average is not None:
             average.swap(method)

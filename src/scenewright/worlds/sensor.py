@@ -53,9 +53,9 @@ class Sensor:
 def auto_gain(radiance: Floats) -> float:
     """The multiplier that puts the middle of a picture at middle grey without burning more than it must."""
     luma = radiance[..., 1].astype(np.float64)
-    middle = np.exp(np.log(luma + 1e-4).mean())
+    middle = np.exp(np.log(luma + 1e-3 * luma.mean() + 1e-9).mean())
     bright = np.percentile(luma, 90)
-    return float(min(0.19 / max(middle, 1e-5), 1.6 / max(bright, 1e-5)))
+    return float(min(0.19 / middle, 1.6 / max(bright, 1e-9), 1e6))
 
 
 def sample_sensor(generator: np.random.Generator, width: int = 320) -> Sensor:
@@ -162,7 +162,7 @@ def _noise(shown: Floats, sensor: Sensor, generator: np.random.Generator) -> Flo
         grain = cv2.GaussianBlur(grain, (0, 0), sensor.noise_grain_px)
         grain /= max(float(grain.std()), 1e-6)
     grain = 0.6 * grain + 0.4 * grain.mean(-1, keepdims=True) * 1.7
-    return shown + grain * np.sqrt(sensor.read_noise**2 + sensor.shot_noise**2 * shown)
+    return shown + grain * np.sqrt(sensor.read_noise**2 + sensor.shot_noise**2 * np.maximum(shown, 0))
 
 
 def _sharpen(shown: Floats, strength: float) -> Floats:

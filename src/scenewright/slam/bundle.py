@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from scenewright.slam import rigid
 from scenewright.slam.image import Intrinsics
 
 Array = NDArray[np.float64]
@@ -250,7 +251,7 @@ def _moved(T: Array, slot: NDArray[np.int64], step: Array) -> Array:
     out = T.copy()
     for v in np.flatnonzero(slot >= 0):
         s = 6 * slot[v]
-        out[v] = _exp_left(T[v], step[s : s + 6])
+        out[v] = rigid.orthonormalise(_exp_left(T[v], step[s : s + 6]))[:3]
     return out
 
 
@@ -339,6 +340,7 @@ def pose_only(
     H = np.zeros((6, 6))
     for scale in scales_px:
         T, H = _pose_only(T, points, pixels, *intrinsics, scale, 10)
+    T = rigid.orthonormalise(T)[:3]
     return T, reprojection_errors(T, points, pixels, intrinsics), H
 
 

@@ -39,7 +39,7 @@ def detect(image: Grey8, count: int, spacing_px: int, avoid: NDArray[np.float32]
     mask[BORDER:-BORDER, BORDER:-BORDER] = 255
     for x, y in [] if avoid is None else avoid:
         cv2.circle(mask, (round(float(x)), round(float(y))), spacing_px, 0, -1)
-    found = cv2.goodFeaturesToTrack(image, count, 0.003, spacing_px, mask=mask, blockSize=5) if count > 0 else None
+    found = cv2.goodFeaturesToTrack(image, count, 0.001, spacing_px, mask=mask, blockSize=5) if count > 0 else None
     if found is None:
         return Corners(np.zeros((0, 2), np.float32), np.zeros((0, 32), np.uint8))
     pixels = found.reshape(-1, 2)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from scenewright.slam import bundle, corners
+from scenewright.slam import bundle, corners, rigid
 from scenewright.slam.config import OdometryConfig
 from scenewright.slam.image import Intrinsics
 from scenewright.slam.types import FloatImage
@@ -67,7 +67,6 @@ class Odometry:
         self.known = np.zeros(0, bool)
         self.descriptors = np.zeros((0, 32), np.uint8)
         self.template: NDArray[np.uint8] | None = None
-        self.last = np.zeros((0, 2), np.float32)
 
     # ---- every frame ------------------------------------------------------------------------------------------------
     def pose(self, image: NDArray[np.uint8], T_prediction: Array) -> Posed | None:
@@ -108,11 +107,26 @@ class Odometry:
                 return None
         keep = ok.copy()
         keep[np.flatnonzero(known)[~inlying]] = False
-        self.last = np.where(ok[:, None], pixels, view.pixels).astype(np.float32)
         flow = np.linalg.norm(pixels[keep] - view.pixels[keep], axis=1)
         return Posed(
             T_new, view.ids[keep], pixels[keep], int(inlying.sum()), float(np.median(flow)),
             float(keep.sum() / max(len(view.ids), 1)),
+        )  # fmt: skip
+
+    def carry(self, image: NDArray[np.uint8], T_cam_world: Array) -> Posed | None:
+        """The tracks in an image whose pose is known from elsewhere."""
+        view = self.views[-1]
+        pixels, ok = corners.follow(
+            self.template, image, view.pixels.astype(np.float32), self._guess(view, T_cam_world), self.config.window_px, 3
+        )
+        errors = bundle.reprojection_errors(T_cam_world, self.points[view.ids], pixels, self.intrinsics)
+        ok &= ~self.known[view.ids] | (errors < 2 * OUTLIER_PX)
+        if not ok.any():
+            return None
+        flow = np.linalg.norm(pixels[ok] - view.pixels[ok], axis=1)
+        return Posed(
+            T_cam_world, view.ids[ok], pixels[ok], int((ok & self.known[view.ids]).sum()), float(np.median(flow)),
+            float(ok.mean()),
         )  # fmt: skip
 
     def _guess(self, view: View, T: Array) -> NDArray[np.float32]:
@@ -169,8 +183,8 @@ class Odometry:
         all_pixels = np.concatenate([pixels, fresh.pixels[which], fresh.pixels[new]]).astype(np.float64)
         order = np.argsort(all_ids, kind="stable")
         none = np.zeros(len(order))
-        self.views.append(View(index, T_cam_world.copy(), all_ids[order], all_pixels[order], none, none.copy()))
-        self.template, self.last = image, all_pixels[order].astype(np.float32)
+        self.views.append(View(index, rigid.orthonormalise(T_cam_world)[:3], all_ids[order], all_pixels[order], none, none.copy()))
+        self.template = image
         return len(self.views) - 1
 
     def _triangulate(self, T: Array, ids: NDArray[np.int64], pixels: Array) -> None:
@@ -223,7 +237,20 @@ class Odometry:
                 best[c] = r
                 taken.add(r)
         which = np.array(sorted(best), np.int64)
-        return candidates[[best[int(c)] for c in which]], which
+        return self._agreed(T, candidates[[best[int(c)] for c in which]], which, fresh)
+
+    def _agreed(
+        self, T: Array, ids: NDArray[np.int64], which: NDArray[np.int64], fresh: corners.Corners
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of the points met again those that one pose near T explains; none unless most do."""
+        if len(ids) < 8:
+            return ids[:0], which[:0]
+        pixels = fresh.pixels[which].astype(np.float64)
+        _, errors, _ = bundle.pose_only(T, self.points[ids], pixels, self.intrinsics, (4.0, 2.0))
+        keep = errors < 2.0
+        if keep.sum() < max(8, 0.5 * len(ids)):
+            return ids[:0], which[:0]
+        return ids[keep], which[keep]
 
     def add_depth(self, number: int, depth_m: FloatImage) -> float:
         """Give a view's corners a network's depth: prior for all, position for those that have none.

@@ -56,6 +56,9 @@ def from_rotation(R: Array, t: Array) -> Array:
 
 
 def orthonormalise(T: Array) -> Array:
-    """The nearest motion to a nearly rigid matrix; keeps long products rigid."""
+    """The nearest motion to a nearly rigid (3, 4) or (4, 4) matrix.
+
+    Products must pass through here: `inverse` transposes, so that a scale error of R would double at every turn.
+    """
     U, _, Vt = np.linalg.svd(T[:3, :3])
     return from_rotation(U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt, T[:3, 3])

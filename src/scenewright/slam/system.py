@@ -170,6 +170,7 @@ class CnnSlam:
             view, T_view = active.keyframe.id, rigid.inverse(tracked.T_frame_keyframe)
         else:
             T_w = T_wk @ rigid.inverse(tracked.T_frame_keyframe)
+            posed = posed or odo.carry(picture.grey.astype(np.uint8), rigid.inverse(T_w)[:3])
             if wants or posed is None or odo.wants_view(posed):
                 view, T_view = self._add_view(picture, T_w, posed), np.eye(4)
                 odo.adjust_window()

@@ -218,7 +218,7 @@ def track_level(
         if now.visible < 6:
             break
         step = np.linalg.lstsq(now.hessian + damping * np.diag(np.diag(now.hessian)), now.gradient, rcond=None)[0]
-        T_new = rigid.exp(step) @ T
+        T_new = rigid.orthonormalise(rigid.exp(step) @ T)
         new = align(points, level, T_new, exposure, config)
         if new.visible >= now.visible * 0.5 and new.energy < now.energy:
             converged = new.energy / now.energy > 0.999

@@ -26,32 +26,32 @@ def draw_axes(ax: Any, T_world_frame: torch.Tensor, names: tuple[str, str, str],
     for i, (name, colour) in enumerate(zip(names, (RED, GREEN, BLUE))):
         step = T_world_frame[:3, i].numpy() * length
         ax.quiver(*origin, *step, color=colour, linewidth=2.2, arrow_length_ratio=0.15)
-        ax.text(*(origin + step * 1.15), name, color=colour, fontsize=11, ha="center", va="center")
+        ax.text(*(origin + step * 1.25), name, color=colour, fontsize=11, ha="center", va="center")
 
 
 def draw_world(ax: Any) -> None:
     """A camera in the world, its picture, and one point along a ray."""
     camera = Camera.from_fov(64, 48, 60)
-    eye, target, up = torch.tensor([[3.4, -1.6, 1.7], [0.6, 2.2, 0.5], [0.0, 0.0, 1.0]])
+    eye, target, up = torch.tensor([[2.0, 0.2, 1.75], [3.6, 3.6, 1.2], [0.0, 0.0, 1.0]])
     T_world_cam = look_at(eye, target, up)
     corners = torch.tensor([[-0.5, -0.5], [63.5, -0.5], [63.5, 47.5], [-0.5, 47.5], [-0.5, -0.5]])
-    picture = transform(T_world_cam, unproject_points(corners, torch.full((5,), 1.3), camera)).numpy()
+    picture = transform(T_world_cam, unproject_points(corners, torch.full((5,), 1.7), camera)).numpy()
     ax.plot(*picture.T, color=INK, linewidth=1.4)
     for corner in picture[:4]:
         ax.plot(*np.stack([eye.numpy(), corner]).T, color=INK, linewidth=0.7)
-    ax.text(*(picture[0] + [0, 0, 0.12]), "pixel (0, 0)", color=INK, fontsize=9, ha="center")
-    uv = torch.tensor([[20.0, 30.0]])
-    point = transform(T_world_cam, unproject_points(uv, torch.tensor([3.9]), camera)).numpy()[0]
+    ax.text(*(picture[0] + [0, 0, 0.15]), "pixel (0, 0)", color=INK, fontsize=9, ha="center")
+    uv = torch.tensor([[46.0, 36.0]])
+    point = transform(T_world_cam, unproject_points(uv, torch.tensor([2.9]), camera)).numpy()[0]
     ax.plot(*np.stack([eye.numpy(), point]).T, color="#b9770e", linewidth=1.2, linestyle="--")
     ax.scatter(*point, color="#b9770e", s=35)
-    ax.text(*(point + [0, 0, 0.28]), r"$X_{world}=T_{world\,cam}\,X_{cam}$", color="#b9770e", fontsize=11, ha="center")
-    draw_axes(ax, torch.eye(4), ("x", "y", "z up"), 1.0)
+    ax.text(*(point + [0, 0, -0.3]), r"$X_{world}=T_{world\,cam}\,X_{cam}$", color="#b9770e", fontsize=11, ha="center")
+    draw_axes(ax, torch.eye(4), ("x", "y", "z up"), 0.8)
     ax.text(-0.1, -0.35, -0.15, "world", color=INK, fontsize=11)
     draw_axes(ax, T_world_cam, ("x right", "y down", "z forward"), 0.85)
-    ax.text(*(eye.numpy() + [0.15, -0.2, 0.55]), "camera", color=INK, fontsize=11)
-    ax.set(xlim=(-0.3, 3.7), ylim=(-1.6, 2.4), zlim=(0, 2.4))
-    ax.set_box_aspect((4, 4, 2.4), zoom=1.35)
-    ax.view_init(elev=22, azim=-118)
+    ax.text(*(eye.numpy() + [-0.15, 0, 0.15]), "camera", color=INK, fontsize=11, ha="right")
+    ax.set(xlim=(-0.2, 3.8), ylim=(-0.8, 3.2), zlim=(0, 2.0))
+    ax.set_box_aspect((4, 4, 2.0), zoom=1.22)
+    ax.view_init(elev=38, azim=-52)
     ax.set_axis_off()
     ax.set_title("Axes: OpenCV camera, world with z up, metres", fontsize=12, color=INK)
 
@@ -80,7 +80,7 @@ def draw_pixels(ax: Any) -> None:
 
 
 def main() -> None:
-    figure = plt.figure(figsize=(12, 5.2), layout="constrained")
+    figure = plt.figure(figsize=(12, 4.6), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1.35, 1))
     draw_world(left.add_subplot(projection="3d"))
     draw_pixels(right.add_subplot())

@@ -41,7 +41,7 @@ def draw_world(ax: Any) -> None:
         ax.plot(*np.stack([eye.numpy(), corner]).T, color=INK, linewidth=0.7)
     ax.text(*(picture[0] + [0, 0, 0.15]), "pixel (0, 0)", color=INK, fontsize=9, ha="center")
     uv = torch.tensor([[46.0, 36.0]])
-    point = transform(T_world_cam, unproject_points(uv, torch.tensor([2.9]), camera)).numpy()[0]
+    point = transform(T_world_cam, unproject_points(uv, torch.tensor([2.4]), camera)).numpy()[0]
     ax.plot(*np.stack([eye.numpy(), point]).T, color="#b9770e", linewidth=1.2, linestyle="--")
     ax.scatter(*point, color="#b9770e", s=35)
     ax.text(*(point + [0, 0, -0.3]), r"$X_{world}=T_{world\,cam}\,X_{cam}$", color="#b9770e", fontsize=11, ha="center")

@@ -76,7 +76,7 @@ ROLES = (
 )  # fmt: skip
 
 
-def make_style(rng: np.random.Generator, kind: str) -> Style:
+def make_style(rng: np.random.Generator, kind: str, split: str) -> Style:
     """A coherent set of finishes for a room of this kind, a pure function of the generator's state."""
     pick = _Picker(rng, kind)
     finishes = {**pick.shell(), **pick.furniture(), **pick.small()}

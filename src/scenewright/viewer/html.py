@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-_VOID = {"meta", "img", "input"}
+_VOID = {"meta", "link", "img", "input"}
 
 
 class Html(str):

@@ -94,6 +94,7 @@ def build_page(report: ReportInput) -> str:
         tag("meta", http_equiv="Content-Security-Policy", content=_policy(script, style)),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
+        tag("link", rel="icon", href="data:,"),  # else browsers ask the server for one
         tag("title", f"{report.manifest.name} · Scenewright"),
         code("style", style),
     ]
@@ -256,7 +257,7 @@ def _tiles(content: _Content) -> Html:
         ("Frames tracked", f"{tracked / len(frames):.1%}" if frames else "none"),
         ("Camera path", f"{_path_length(content):.2f} {unit}"),
         ("Keyframes", _number(content.keyframes)),
-        ("Speed", f"{len(frames) / seconds:.1f} frames/s" if seconds > 0 else "not measured"),
+        ("Speed", f"{len(frames) / seconds:.1f} fps" if seconds > 0 else "not measured"),
     ]
     errors = content.health.error[np.isfinite(content.health.error)]
     if len(errors):

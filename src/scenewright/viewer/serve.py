@@ -58,8 +58,11 @@ class _Handler(SimpleHTTPRequestHandler):
         folder = Path(self.directory).resolve()
         if "\x00" in name or any(part.startswith(".") for part in name.split("/")):
             return None
-        file = (folder / name).resolve()
-        inside = file.is_relative_to(folder) and file.is_file()
+        try:
+            file = (folder / name).resolve()
+            inside = file.is_relative_to(folder) and file.is_file()
+        except OSError:  # a name longer than the file system allows, a loop of links
+            return None
         return (asked.lstrip("/") or _PAGE) if inside else None
 
     def end_headers(self) -> None:

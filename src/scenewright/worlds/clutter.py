@@ -1,4 +1,4 @@
-"""Small things that lie about: crockery, bottles, papers, books, food, boxes, electronics, plants, lamps; true sizes."""
+"""Small things that lie about in true size: crockery, bottles, papers, food, boxes, electronics, plants, lamps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def any_bright(rng: np.random.Generator, style: Style) -> Finish:
 
 
 def any_picture(rng: np.random.Generator, style: Style) -> Finish:
-    """One of the room's printed pictures."""
-    return style.pictures[int(rng.integers(len(style.pictures)))]
+    """One of the room's printed sheets, leaflets and covers."""
+    return style.pages[int(rng.integers(len(style.pages)))]
 
 
 def mug(rng: np.random.Generator, style: Style) -> Part:
@@ -231,7 +231,7 @@ def photo_frame(rng: np.random.Generator, style: Style) -> Part:
                 (w / 2 - 0.015, -0.001, h - 0.015),
                 (-w / 2 + 0.015, -0.001, h - 0.015),
             ],
-            any_picture(rng, style),
+            style.pictures[int(rng.integers(4)) * 2 + 1],
         )
     return part(b, "photograph", "objects")
 
@@ -240,7 +240,7 @@ def carton(rng: np.random.Generator, style: Style) -> Part:
     """A packet, box or carton."""
     b = MeshBuilder()
     w, d, h = float(rng.uniform(0.06, 0.22)), float(rng.uniform(0.05, 0.14)), float(rng.uniform(0.06, 0.26))
-    finish = any_picture(rng, style) if chance(rng, 0.5) else any_bright(rng, style)
+    finish = style.labels[int(rng.integers(len(style.labels)))] if chance(rng, 0.7) else any_bright(rng, style)
     b.box((-w / 2, -d / 2, 0), (w / 2, d / 2, h), finish)
     return part(b, "packet", "objects")
 
@@ -555,18 +555,19 @@ def controller(rng: np.random.Generator, style: Style) -> Part:
 
 USES: dict[str, tuple[tuple[Maker, float], ...]] = {
     "table": (
-        (mug, 3), (glass, 1.5), (bottle, 1.5), (plates, 2), (papers, 3), (book_pile, 2), (fruit_bowl, 1), (basket, 1.2),
-        (flowers, 1), (laptop, 1.2), (storage_box, 1), (carton, 1), (bowl, 1), (potted_plant, 0.7), (controller, 0.7),
-        (dispenser, 0.7), (cloth, 0.6), (cup_paper, 1), (handbag, 0.4), (vase, 0.5), (standing_leaflet, 0.5),
+        (mug, 3), (glass, 1.5), (bottle, 1.5), (plates, 2), (papers, 3), (book_pile, 2), (fruit_bowl, 1),
+        (basket, 1.2), (flowers, 1), (laptop, 1.2), (storage_box, 1), (carton, 1), (bowl, 1), (potted_plant, 0.7),
+        (controller, 0.7), (dispenser, 0.7), (cloth, 0.6), (cup_paper, 1), (handbag, 0.4), (vase, 0.5),
+        (standing_leaflet, 0.5),
     ),
     "coffee": (
-        (mug, 2), (papers, 2), (book_pile, 3), (controller, 2), (bowl, 1), (flowers, 1), (potted_plant, 1), (laptop, 0.6),
-        (glass, 1), (fruit_bowl, 0.7), (plates, 0.6),
+        (mug, 2), (papers, 2), (book_pile, 3), (controller, 2), (bowl, 1), (flowers, 1), (potted_plant, 1),
+        (laptop, 0.6), (glass, 1), (fruit_bowl, 0.7), (plates, 0.6),
     ),
     "desk": (
-        (papers, 4), (book_pile, 2), (mug, 2), (pen_cup, 2), (telephone, 1.2), (laptop, 1.5), (desk_lamp, 1), (carton, 0.6),
-        (potted_plant, 0.8), (bottle, 1), (photo_frame, 0.6), (cup_paper, 0.8), (cloth, 0.3), (speaker, 0.5),
-        (standing_leaflet, 0.5), (handbag, 0.3),
+        (papers, 4), (book_pile, 2), (mug, 2), (pen_cup, 2), (telephone, 1.2), (laptop, 1.5), (desk_lamp, 1),
+        (carton, 0.6), (potted_plant, 0.8), (bottle, 1), (photo_frame, 0.6), (cup_paper, 0.8), (cloth, 0.3),
+        (speaker, 0.5), (standing_leaflet, 0.5), (handbag, 0.3),
     ),
     "worktop": (
         (mug, 3), (bottle, 3), (kettle, 1.3), (toaster, 1.2), (coffee_machine, 1.5), (microwave, 1), (plates, 1.5),
@@ -574,18 +575,28 @@ USES: dict[str, tuple[tuple[Maker, float], ...]] = {
         (pen_cup, 1), (storage_box, 1.2), (papers, 0.8), (standing_leaflet, 1), (glass, 1.5), (cloth, 1), (tin, 1),
         (potted_plant, 0.5), (thermos, 0.8), (dispenser, 1),
     ),
-    "hob": ((pan, 3), (kettle, 1), (bowl, 0.3)),
+    "hob": (
+        (pan, 3), (kettle, 1), (bowl, 0.3),
+    ),
     "shelf": (
-        (carton, 2), (book_pile, 2), (potted_plant, 1.2), (photo_frame, 1.5), (vase, 1), (jar, 1), (storage_box, 1), (bowl, 0.7),
-        (speaker, 0.6), (tin, 0.7), (mug, 0.7), (standing_leaflet, 0.8), (plates, 0.5), (thermos, 0.4),
+        (carton, 2), (book_pile, 2), (potted_plant, 1.2), (photo_frame, 1.5), (vase, 1), (jar, 1), (storage_box, 1),
+        (bowl, 0.7), (speaker, 0.6), (tin, 0.7), (mug, 0.7), (standing_leaflet, 0.8), (plates, 0.5), (thermos, 0.4),
     ),
     "sideboard": (
-        (photo_frame, 2), (potted_plant, 2), (vase, 1.5), (desk_lamp, 1.5), (book_pile, 1.5), (speaker, 1.2), (bowl, 1),
-        (papers, 1), (flowers, 1), (carton, 0.8), (bottle, 0.6),
+        (photo_frame, 2), (potted_plant, 2), (vase, 1.5), (desk_lamp, 1.5), (book_pile, 1.5), (speaker, 1.2),
+        (bowl, 1), (papers, 1), (flowers, 1), (carton, 0.8), (bottle, 0.6),
     ),
-    "bedside": ((desk_lamp, 3), (book_pile, 2), (mug, 1), (glass, 1), (bottle, 0.6), (photo_frame, 0.7), (controller, 0.7)),
-    "bath": ((dispenser, 3), (bottle, 3), (cup_paper, 1), (jar, 1), (cloth, 1), (tin, 0.5), (potted_plant, 0.4)),
-    "store": ((cardboard_box, 2), (storage_box, 1), (carton, 1), (basket, 0.5)),
-    "seat": ((cloth, 2), (book_pile, 1), (papers, 1), (controller, 0.7), (handbag, 1)),
+    "bedside": (
+        (desk_lamp, 3), (book_pile, 2), (mug, 1), (glass, 1), (bottle, 0.6), (photo_frame, 0.7), (controller, 0.7),
+    ),
+    "bath": (
+        (dispenser, 3), (bottle, 3), (cup_paper, 1), (jar, 1), (cloth, 1), (tin, 0.5), (potted_plant, 0.4),
+    ),
+    "store": (
+        (cardboard_box, 2), (storage_box, 1), (carton, 1), (basket, 0.5),
+    ),
+    "seat": (
+        (cloth, 2), (book_pile, 1), (papers, 1), (controller, 0.7), (handbag, 1),
+    ),
 }  # fmt: skip
 """What stands on a surface, by its use, with relative frequencies."""

@@ -222,7 +222,8 @@ def picture(rng: np.random.Generator, style: Style, w: float, h: float) -> Part:
     e += mount
     y = -t - 0.001
     b.panel(
-        [(-w / 2 + e, y, e), (w / 2 - e, y, e), (w / 2 - e, y, h - e), (-w / 2 + e, y, h - e)], any_picture(rng, style)
+        [(-w / 2 + e, y, e), (w / 2 - e, y, e), (w / 2 - e, y, h - e), (-w / 2 + e, y, h - e)],
+        style.pictures[int(rng.integers(4)) * 2 + int(h > w)],
     )
     return part(b, "picture", "objects")
 

@@ -113,7 +113,8 @@ class Layout:
         self.placed.append(Placed(part.mesh, placement((x, y, z), yaw), part.label, part.name, part.source))
         if part.size[2] > 0.03:
             self.claim(rect, low, top)
-        self.focus.append((x, y, z + 0.6 * part.size[2]))
+        if z < 1.6:
+            self.focus.append((x, y, z + 0.6 * part.size[2]))
         if dress:
             for surface in part.surfaces:
                 self.dress(surface, x, y, yaw, z)

@@ -105,7 +105,7 @@ def _lights(rng: np.random.Generator, lay: Layout, plan: Plan) -> tuple[tuple[La
     """Ceiling fittings with their lamps, daylight at windows, light from everywhere; from bright to dim and harsh."""
     mood = float(rng.choice([1.0, 0.5, 0.2], p=[0.55, 0.3, 0.15]))
     warm = rng.uniform(0.0, 1.0)
-    tint = np.array([1.0, 0.95 - 0.18 * warm, 0.88 - 0.42 * warm])
+    tint = np.array([1.0, 0.97 - 0.13 * warm, 0.93 - 0.33 * warm])
     lamps: list[Lamp] = []
     for area in plan.areas:
         lamps += _ceiling_lamps(rng, lay, area.rect, tint, mood)

@@ -4,10 +4,11 @@ saturated and plain surfaces."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from scenewright.worlds.looks import outside, print_finish, surface
 from scenewright.worlds.solids import Finish, plain
 
 Colour = tuple[float, float, float]
@@ -44,6 +45,18 @@ _BRIGHT: tuple[Colour, ...] = (
 )  # fmt: skip
 
 
+_MUTED: tuple[Colour, ...] = (
+    (0.85, 0.82, 0.76), (0.25, 0.22, 0.20), (0.40, 0.42, 0.45), (0.20, 0.26, 0.36), (0.45, 0.30, 0.22),
+    (0.70, 0.66, 0.58),
+    (0.93, 0.92, 0.9), (0.30, 0.36, 0.32), (0.12, 0.12, 0.13),
+)  # fmt: skip
+_TILES: tuple[Colour, ...] = (
+    (0.90, 0.90, 0.88), (0.52, 0.60, 0.60), (0.25, 0.26, 0.28), (0.72, 0.64, 0.54), (0.60, 0.60, 0.60),
+    (0.35, 0.48, 0.50),
+    (0.82, 0.80, 0.72), (0.42, 0.30, 0.26),
+)  # fmt: skip
+
+
 def linear(colour: Sequence[float]) -> Colour:
     """Linear RGB of an sRGB colour, both in [0, 1]."""
     c = np.clip(np.asarray(colour, np.float64), 0.0, 1.0)
@@ -61,7 +74,9 @@ class Style:
     finishes: dict[str, Finish]
     bright: tuple[Finish, ...]
     books: tuple[Finish, ...]
+    pages: tuple[Finish, ...]
     pictures: tuple[Finish, ...]
+    labels: tuple[Finish, ...]
     screens: tuple[Finish, ...]
     outside: Finish
 
@@ -78,25 +93,32 @@ ROLES = (
 
 def make_style(rng: np.random.Generator, kind: str, split: str) -> Style:
     """A coherent set of finishes for a room of this kind, a pure function of the generator's state."""
-    pick = _Picker(rng, kind)
+    pick = _Picker(rng, kind, split)
     finishes = {**pick.shell(), **pick.furniture(), **pick.small()}
-    bright = tuple(
-        plain(pick.near(_BRIGHT[i], 0.05), gloss) for i in rng.permutation(len(_BRIGHT)) for gloss in (0.1, 0.4)
+    order = [int(i) for i in rng.permutation(len(_BRIGHT))]
+    bright = tuple(plain(pick.near(_BRIGHT[i], 0.05), gloss) for i in order for gloss in (0.1, 0.4))
+    covers = [
+        _BRIGHT[int(i)] if rng.random() < 0.55 else _MUTED[int(i) % len(_MUTED)]
+        for i in rng.integers(len(_BRIGHT), size=14)
+    ]
+    books = tuple(plain(pick.near(c, 0.08), 0.05) for c in covers)
+    pages = tuple(
+        print_finish(rng, split, str(rng.choice(["page", "magazine", "poster"], p=[0.4, 0.4, 0.2]))) for _ in range(9)
     )
-    books = tuple(plain(pick.near(_BRIGHT[int(rng.integers(len(_BRIGHT)))], 0.12), 0.05) for _ in range(14))
-    pictures = tuple(plain(pick.near(_BRIGHT[int(rng.integers(len(_BRIGHT)))], 0.1)) for _ in range(10))
-    screens = tuple(
-        plain(linear(c), 0.5, e)
-        for c, e in (((0.2, 0.4, 0.8), 0.4), ((0.9, 0.9, 0.95), 0.6), ((0.02, 0.02, 0.02), 0.0))
+    pictures = tuple(
+        print_finish(rng, split, "picture" if rng.random() < 0.65 else "poster", wide=i % 2) for i in range(8)
     )
-    return Style(finishes, bright, books, pictures, screens, plain((0.8, 0.9, 1.0), 0.0, 2.5))
+    labels = tuple(replace(print_finish(rng, split, "label"), repeat=(0.16, 0.22)) for _ in range(6))
+    lit = tuple(print_finish(rng, split, "screen", float(rng.uniform(0.5, 1.5))) for _ in range(3))
+    dark = plain(linear((0.03, 0.03, 0.035)), 0.8)
+    return Style(finishes, bright, books, pages, pictures, labels, (*lit, dark), outside(rng, split))
 
 
 class _Picker:
     """Draws finishes; one method per group of roles."""
 
-    def __init__(self, rng: np.random.Generator, kind: str) -> None:
-        self.rng, self.kind = rng, kind
+    def __init__(self, rng: np.random.Generator, kind: str, split: str) -> None:
+        self.rng, self.kind, self.split = rng, kind, split
         self.wood_colour = _WOODS[int(rng.integers(len(_WOODS)))]
         self.accent = _ACCENTS[int(rng.integers(len(_ACCENTS)))]
 
@@ -113,12 +135,18 @@ class _Picker:
         """True with probability `p`."""
         return bool(self.rng.random() < p)
 
+    def cover(self, kind: str, colours: Sequence[Colour], variants: int = 2, gloss: float | None = None) -> Finish:
+        """A true-size texture of a kind in one of some colours."""
+        return surface(self.rng, self.split, kind, colours, variants, gloss)
+
     def shell(self) -> dict[str, Finish]:
         """Walls, ceiling, floor, skirting, doors, window frames."""
-        wall = plain(self.one(_WALLS))
+        wall = self.wall()
         white = plain(self.near((0.93, 0.93, 0.92), 0.02), 0.15)
         wood = self.wood(self.wood_colour)
         accent = plain(self.near(self.accent))
+        if self.chance(0.3):
+            accent = self.cover("brick", ((0.55, 0.30, 0.22), (0.85, 0.83, 0.80)))
         door = [white, wood, plain(self.near((0.12, 0.12, 0.13)), 0.3), plain(self.near(self.accent), 0.2)]
         floor = self.floor()
         return {
@@ -127,7 +155,7 @@ class _Picker:
             "ceiling": plain(self.near((0.94, 0.94, 0.93), 0.02)),
             "floor": floor,
             "carpet": self.carpet(),
-            "rug": self.carpet(),
+            "rug": self.carpet() if self.chance(0.5) else self.textile((self.accent, *_FABRICS), 0.7),
             "skirting": white if self.chance(0.6) else wood,
             "door": door[int(self.rng.choice(4, p=[0.45, 0.25, 0.2, 0.1]))],
             "frame": [white, wood, plain(self.near((0.15, 0.15, 0.16)), 0.3)][
@@ -145,24 +173,57 @@ class _Picker:
         }[self.kind]  # fmt: skip
         r = self.rng.random()
         if r < wood:
-            return self.wood(_WOODS[int(self.rng.integers(len(_WOODS)))], 0.35)
+            kind = str(self.rng.choice(["planks", "laminate", "parquet"], p=[0.5, 0.35, 0.15]))
+            return self.cover(kind, _WOODS)
         if r < wood + tile:
-            return self.tile()
+            return self.cover("tiles" if self.chance(0.8) else "marble", _TILES, 4)
         if r < wood + tile + carpet:
             return self.carpet()
-        return plain(self.one(((0.6, 0.6, 0.58), (0.45, 0.48, 0.5), (0.7, 0.66, 0.6))), 0.3)
+        return self.cover("concrete", ((0.6, 0.6, 0.58), (0.45, 0.48, 0.5), (0.7, 0.66, 0.6), (0.35, 0.4, 0.38)))
 
-    def wood(self, colour: Sequence[float], gloss: float = 0.2) -> Finish:
+    def wall(self) -> Finish:
+        """Painted plaster, mostly plain and pale; now and then woodchip, wallpaper, concrete or brick."""
+        kind = str(
+            self.rng.choice(
+                ["plain", "plaster", "woodchip", "wallpaper", "concrete", "brick"], p=[0.4, 0.38, 0.1, 0.07, 0.03, 0.02]
+            )
+        )
+        colour = self.one(_WALLS)
+        if kind == "plain":
+            return plain(colour)
+        if kind == "brick":
+            return self.cover("brick", ((0.55, 0.30, 0.22), (0.85, 0.83, 0.80)))
+        made = self.cover(kind, ((0.95, 0.95, 0.95),), 3)
+        return replace(made, material=replace(made.material, albedo=colour))
+
+    def wood(self, colour: Colour, gloss: float | None = None) -> Finish:
         """Timber of about this colour."""
-        return plain(self.near(colour), gloss)
+        return self.cover("wood", (colour,), 3, gloss)
 
     def tile(self) -> Finish:
-        """Ceramic tiles."""
-        return plain(self.one(((0.85, 0.84, 0.80), (0.5, 0.5, 0.5), (0.25, 0.25, 0.27), (0.7, 0.62, 0.52))), 0.5)
+        """Ceramic tiles or mosaic."""
+        return self.cover("tiles" if self.chance(0.8) else "mosaic", _TILES, 4)
 
     def carpet(self) -> Finish:
-        """Fitted carpet, often saturated."""
-        return plain(self.one(_CARPETS))
+        """Fitted carpet, often saturated, striped or flecked."""
+        return self.cover("carpet", _CARPETS, 4)
+
+    def worktop(self, wood: Finish) -> Finish:
+        """Dark stone, glued timber, grey or pale."""
+        r = self.rng.random()
+        if r < 0.25:
+            return plain(self.near((0.08, 0.08, 0.09), 0.02), 0.6)
+        if r < 0.5:
+            return self.cover("granite", ((0.12, 0.12, 0.13), (0.35, 0.33, 0.32), (0.6, 0.58, 0.55)))
+        if r < 0.75:
+            return self.cover("butcher", (self.wood_colour,))
+        return (
+            wood if self.chance(0.3) else plain(self.one(((0.6, 0.6, 0.58), (0.85, 0.84, 0.8), (0.3, 0.3, 0.31))), 0.4)
+        )
+
+    def textile(self, colours: Sequence[Colour], printed: float = 0.15) -> Finish:
+        """Woven upholstery, or now and then a printed cloth."""
+        return self.cover("cloth" if self.chance(printed) else "fabric", colours, 2)
 
     def furniture(self) -> dict[str, Finish]:
         """Fronts, worktops, timber, upholstery, metal."""
@@ -171,8 +232,6 @@ class _Picker:
         gloss = float(self.rng.choice([0.1, 0.3, 0.7]))
         wood = self.wood(self.wood_colour)
         front = wood if self.chance(0.25) else plain(self.near(front_colour), gloss)
-        dark = plain(self.near((0.08, 0.08, 0.09), 0.02), 0.6)
-        worktop = [dark, wood, plain(self.near((0.6, 0.6, 0.58)), 0.5), plain(self.near((0.85, 0.84, 0.8)), 0.4)]
         metal = [
             plain(self.near((0.75, 0.75, 0.76)), 0.9),
             plain(self.near((0.06, 0.06, 0.06), 0.01), 0.4),
@@ -187,20 +246,22 @@ class _Picker:
         return {
             "front": front,
             "front2": front if self.chance(0.6) else plain(self.near((0.92, 0.92, 0.91)), gloss),
-            "worktop": worktop[int(self.rng.choice(4, p=[0.4, 0.25, 0.2, 0.15]))],
+            "worktop": self.worktop(wood),
             "splash": self.tile() if self.chance(0.6) else plain(self.near(self.accent), 0.7),
             "tile": self.tile(),
             "handle": metal[int(self.rng.choice(3, p=[0.7, 0.25, 0.05]))],
             "metal": metal[int(self.rng.choice(3, p=[0.45, 0.4, 0.15]))],
             "wood": wood,
             "wood2": self.wood(_WOODS[int(self.rng.integers(len(_WOODS)))]),
-            "top": wood if self.chance(0.7) else plain(self.near((0.92, 0.92, 0.91)), 0.3),
+            "top": wood
+            if self.chance(0.7)
+            else plain(self.one(((0.92, 0.92, 0.91), (0.92, 0.92, 0.91), (0.12, 0.12, 0.13))), 0.3),
             "seat": seat[int(self.rng.choice(4, p=[0.35, 0.3, 0.25, 0.1]))],
-            "fabric": plain(self.one(_FABRICS)),
-            "fabric2": plain(self.near(self.accent)),
+            "fabric": self.textile(_FABRICS, 0.06),
+            "fabric2": self.textile((self.accent,), 0.4),
             "leather": plain(self.one(((0.08, 0.07, 0.07), (0.30, 0.18, 0.12), (0.6, 0.5, 0.4))), 0.35),
-            "curtain": plain(self.one(((0.9, 0.88, 0.84), (0.6, 0.58, 0.55), self.accent))),
-            "bedding": plain(self.one(((0.92, 0.92, 0.92), (0.7, 0.75, 0.8), self.accent, (0.5, 0.5, 0.5)))),
+            "curtain": self.textile(((0.9, 0.88, 0.84), (0.6, 0.58, 0.55), self.accent), 0.3),
+            "bedding": self.textile(((0.92, 0.92, 0.92), (0.7, 0.75, 0.8), self.accent, (0.5, 0.5, 0.5)), 0.6),
         }
 
     def small(self) -> dict[str, Finish]:
@@ -209,7 +270,7 @@ class _Picker:
             "white": plain(linear((0.93, 0.93, 0.93)), 0.3),
             "black": plain(linear((0.07, 0.07, 0.075)), 0.4),
             "ceramic": plain(linear((0.95, 0.95, 0.94)), 0.7),
-            "steel": plain(linear((0.72, 0.73, 0.74)), 0.9),
+            "steel": self.cover("brushed", ((0.72, 0.73, 0.74),), 2),
             "glass": plain(linear((0.10, 0.12, 0.12)), 0.95),
             "leaf": plain(self.one(((0.12, 0.28, 0.08), (0.20, 0.40, 0.12), (0.10, 0.22, 0.12)), 0.04), 0.15),
             "pot": plain(self.one(((0.55, 0.28, 0.18), (0.2, 0.2, 0.21), (0.9, 0.9, 0.88), self.accent)), 0.15),

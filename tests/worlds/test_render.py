@@ -11,13 +11,15 @@ from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
 from scenewright.labels import LABELS
 from scenewright.worlds import flow, render
+from scenewright.worlds.flatten import LINEAR
 from scenewright.worlds.model import Lamp, Material
 from scenewright.worlds.render import Renderer
+from scenewright.worlds.tracing import Hits, Sampling
 from worlds import handmade
 
 CAMERA = Camera.from_fov(64, 48, 60.0)
 WHITE = Material((1.0, 1.0, 1.0))
-EXACT = render.Quality(light_step=1, ambient_step=1, ambient_rays=4, reflections=False)
+EXACT = render.Quality(soft_step=1, reflections=False)
 
 
 def pixel_rays(camera: Camera, T: np.ndarray) -> np.ndarray:
@@ -25,6 +27,11 @@ def pixel_rays(camera: Camera, T: np.ndarray) -> np.ndarray:
     fx, fy, cx, cy = camera.numbers
     y, x = np.mgrid[: camera.height, : camera.width]
     return np.stack([(x - cx) / fx, (y - cy) / fy, np.ones(camera.size)], -1) @ T[:3, :3].T
+
+
+def spread(hits: Hits, rays: int = 1) -> Sampling:
+    """Every point looks at the same `rays` places of each light."""
+    return Sampling(np.zeros(len(hits.prim), np.int32), 1, rays, 0)
 
 
 def floor(material: Material = WHITE, half: float = 50.0, z: float = 0.0):
@@ -97,10 +104,9 @@ def test_lamp_obeys_inverse_square_and_cosine(back):
 def test_irradiance_at_a_point_is_exact():
     lamp = Lamp((0, 0, 2.0), (4.0, 4.0, 4.0), radius=0.0)
     renderer = Renderer(handmade.world(floor(), lamps=(lamp,), ambient=(0, 0, 0)))
-    hits = renderer._centre_hits(CAMERA, handmade.look((0.3, 0, 3.0), (0, 0, 0)))
-    light = render._Light(renderer, hits, CAMERA, 0, EXACT)
+    hits = renderer.centre_hits(CAMERA, handmade.look((0.3, 0, 3.0), (0, 0, 0)))
     d2 = ((hits.pos - [0, 0, 2.0]) ** 2).sum(1)
-    np.testing.assert_allclose(light._lamplight(hits)[:, 0], 4.0 * 2.0 / d2**1.5, rtol=1e-4)
+    np.testing.assert_allclose(renderer.tracer.lamplight(hits, spread(hits))[:, 0], 4.0 * 2.0 / d2**1.5, rtol=1e-4)
 
 
 def test_spot_lights_its_cone_only():
@@ -120,8 +126,8 @@ def test_shadow_of_a_box_lies_where_the_rays_say():
     T = handmade.look((1.0, 0.01, 3.0), (0.8, 0, 0))
     renderer = Renderer(handmade.world(floor(), box, lamps=(lamp,), ambient=(0, 0, 0)))
     got = renderer.truth(CAMERA, T)
-    hits = renderer._centre_hits(CAMERA, T)
-    lit = render._Light(renderer, hits, CAMERA, 0, EXACT)._lamplight(hits)[:, 0].reshape(CAMERA.size) > 0
+    hits = renderer.centre_hits(CAMERA, T)
+    lit = renderer.tracer.lamplight(hits, spread(hits))[:, 0].reshape(CAMERA.size) > 0
     points = flow.world_points(got.depth_m, CAMERA, T)
     # slab test of the segment point -> lamp against the box, in float64
     step = np.asarray(lamp.position) - points
@@ -140,8 +146,8 @@ def test_soft_shadows_are_wider_for_larger_lamps():
         shade = handmade.placed(handmade.box((0.5, 0.5, 0.5), WHITE), "box")
         renderer = Renderer(handmade.world(floor(), shade, lamps=(lamp,), ambient=(0, 0, 0)))
         T = handmade.look((1.0, 0.01, 3.0), (0.8, 0, 0))
-        hits = renderer._centre_hits(CAMERA, T)
-        light = render._Light(renderer, hits, CAMERA, 0, render.Quality(shadow_rays=32))._lamplight(hits)[:, 0]
+        hits = renderer.centre_hits(CAMERA, T)
+        light = renderer.tracer.lamplight(hits, spread(hits, 32))[:, 0]
         full = 9.0 * 2.0 / ((hits.pos - lamp.position) ** 2).sum(1) ** 1.5
         share = light / full
         return int(((share > 0.05) & (share < 0.95) & (hits.pos[:, 2] < 1e-3)).sum())
@@ -156,7 +162,8 @@ def test_ambient_light_is_uniform_in_the_open_and_dim_in_corners():
     np.testing.assert_allclose(light, 0.3, rtol=1e-4)
     box = handmade.placed(handmade.box((0.5, 0.5, 0.5), Material((0, 0, 0))), "box")
     renderer = Renderer(handmade.world(floor(), box))
-    got, light = renderer.truth(CAMERA, T), renderer.radiance(CAMERA, T, quality=render.Quality(ambient_rays=32))
+    fine = render.Quality(soft_step=1, bounce_rays=32)
+    got, light = renderer.truth(CAMERA, T), renderer.radiance(CAMERA, T, quality=fine)
     points = flow.world_points(got.depth_m, CAMERA, T)
     gap = np.abs(points[..., :2]).max(-1) - 0.25
     on_floor = got.instances == 0
@@ -193,20 +200,20 @@ def test_texture_has_its_place_size_and_mean():
     T = handmade.look((0.5, 0.499, 0.5), (0.5, 0.5, 0.0))
     camera = Camera.from_fov(48, 48, 50.0)
     renderer = Renderer(world)
-    hits = renderer._centre_hits(camera, T)
+    hits = renderer.centre_hits(camera, T)
     u, v = hits.pos[:, 0] % 1, hits.pos[:, 1] % 1
     shown = hits.alb[:, :2]
-    expected = render.LINEAR[np.stack([4 * (u * 64 - 0.5).clip(0, 63), 4 * (v * 64 - 0.5).clip(0, 63)], -1).astype(int)]
+    expected = LINEAR[np.stack([4 * (u * 64 - 0.5).clip(0, 63), 4 * (v * 64 - 0.5).clip(0, 63)], -1).astype(int)]
     np.testing.assert_allclose(shown, expected, atol=0.03)
-    far = renderer._centre_hits(Camera.from_fov(8, 8, 10.0), handmade.look((0, 0.01, 400.0), (0, 0, 0)))
+    far = renderer.centre_hits(Camera.from_fov(8, 8, 10.0), handmade.look((0, 0.01, 400.0), (0, 0, 0)))
     hit = far.prim >= 0
-    np.testing.assert_allclose(far.alb[hit].mean(0), render.LINEAR[ramp].mean((0, 1)), atol=0.02)
+    np.testing.assert_allclose(far.alb[hit].mean(0), LINEAR[ramp].mean((0, 1)), atol=0.02)
 
 
 def test_texture_seen_from_afar_does_not_alias():
     world = handmade.world(floor(Material((1, 1, 1), handmade.checker(2, 64))), ambient=(1, 1, 1))
-    near_mean = render.LINEAR[handmade.checker(2, 64)].mean()
-    hits = Renderer(world)._centre_hits(Camera.from_fov(64, 48, 20), handmade.look((0, 0, 5), (0, 40, 0)))
+    near_mean = LINEAR[handmade.checker(2, 64)].mean()
+    hits = Renderer(world).centre_hits(Camera.from_fov(64, 48, 20), handmade.look((0, 0, 5), (0, 40, 0)))
     far = (hits.t > 35) & (hits.prim >= 0)
     assert far.any()
     assert hits.alb[far].mean(1).std() < 0.15 * near_mean
@@ -216,7 +223,7 @@ def test_edges_are_antialiased_only_where_surfaces_meet():
     T = handmade.look((0.5, 0.5, 1.5), (2.8, 1.6, 0.5))
     renderer = Renderer(handmade.room())
     jagged, fine = (renderer.radiance(CAMERA, T, samples=s) for s in (1, 4))
-    edges = renderer._edges(renderer._centre_hits(CAMERA, T), CAMERA.size)
+    edges = renderer._edges(renderer.centre_hits(CAMERA, T), CAMERA.size)
     assert 0.02 < edges.mean() < 0.4
     np.testing.assert_array_equal(jagged[~edges], fine[~edges])
     assert (jagged[edges] != fine[edges]).any()
@@ -238,8 +245,8 @@ def test_glossy_floor_mirrors_a_bright_wall():
 def test_emitting_window_lights_the_floor_like_its_area():
     pane = handmade.quad((0, 0.1, 2), (0.1, 0.1, 2), (0.1, 0, 2), (0, 0, 2), Material((1, 1, 1), emission=50.0))
     renderer = Renderer(handmade.world(floor(), handmade.placed(pane, "window"), ambient=(0, 0, 0)))
-    hits = renderer._centre_hits(CAMERA, handmade.look((0.5, 0.05, 1.0), (0.4, 0.05, 0)))
-    light = render._Light(renderer, hits, CAMERA, 0, render.Quality(shadow_rays=16))._lamplight(hits)[:, 0]
+    hits = renderer.centre_hits(CAMERA, handmade.look((0.5, 0.05, 1.0), (0.4, 0.05, 0)))
+    light = renderer.tracer.facelight(hits, spread(hits, 16))[:, 0]
     d2 = ((hits.pos - [0.05, 0.05, 2.0]) ** 2).sum(1)
     np.testing.assert_allclose(light, 50 * 0.01 * 4.0 / d2**2, rtol=0.03)
 

@@ -55,8 +55,8 @@ class Lights(NamedTuple):
     """Lamps, and emitting faces grouped into area lights.
 
     position (L, 3), power (L, 3), radius (L,), clear (L,): within this distance nothing casts a shadow (the lamp's own
-    shade), axis (L, 3), cone_cos (L,); area (A, 3) radiance times area; corners (S, 3, 3) emitting triangles,
-    cumulative (S,) share of area within the group, first (A + 1,) rows of each group.
+    shade), axis (L, 3), cone_cos (L,); area (A, 3) radiance times area; corners (S, 3, 3) emitting triangles, normal
+    (S, 3) theirs, cumulative (S,) share of area within the group, first (A + 1,) rows of each group.
     """
 
     position: Floats
@@ -67,6 +67,7 @@ class Lights(NamedTuple):
     cone_cos: Floats
     area: Floats
     corners: Floats
+    normal: Floats
     cumulative: Floats
     first: Ints
 
@@ -170,11 +171,13 @@ def _surfaces(materials: list[Material]) -> Surfaces:
     )
 
 
-def _area_lights(triangles: Triangles, surfaces: Surfaces) -> tuple[Floats, Floats, Floats, Ints]:
-    """Radiance times area, corners, cumulative shares and first rows of the strongest groups of emitting faces."""
+def _area_lights(triangles: Triangles, surfaces: Surfaces) -> tuple[Floats, Floats, Floats, Floats, Ints]:
+    """Radiance times area, corners, normals, cumulative shares, first rows of the strongest emitting groups."""
     lit = np.flatnonzero(surfaces.emission[triangles.material] > 0)
     corners = triangles.corners[lit]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(normal, axis=1) / 2
+    normal = (normal / np.maximum(2 * area, 1e-12)[:, None]).astype(np.float32)
     radiance = surfaces.mean * surfaces.emission[:, None]
     groups: list[tuple[float, Floats, NDArray[np.intp]]] = []
     for key in np.unique(triangles.instance[lit]):
@@ -189,7 +192,7 @@ def _area_lights(triangles: Triangles, surfaces: Surfaces) -> tuple[Floats, Floa
     order = np.concatenate(rows_of) if rows_of else np.zeros(0, np.intp)
     cumulative = np.concatenate(shares).astype(np.float32) if shares else np.zeros(0, np.float32)
     power = np.array([g[1] for g in groups], np.float32).reshape(-1, 3)
-    return power, np.ascontiguousarray(corners[order]), cumulative, first
+    return power, np.ascontiguousarray(corners[order]), np.ascontiguousarray(normal[order]), cumulative, first
 
 
 def _fixture_radius(lamp: Lamp, emitting: Floats) -> float:

@@ -6,61 +6,46 @@ than one surface are then sampled again on a finer grid; the light of those samp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from embreex import rtcore_scene
-from embreex.mesh_construction import TriangleMesh
 from numpy.typing import NDArray
 
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
-from scenewright.worlds import shading
-from scenewright.worlds.flatten import LINEAR, FlatRoom, Floats, Ints, flatten
+from scenewright.worlds import lighting, screen
+from scenewright.worlds.flatten import Floats, Ints
+from scenewright.worlds.indirect import LightGrid, build_grid, incoming
 from scenewright.worlds.model import Rendered, Room
 from scenewright.worlds.sensor import Sensor, develop
+from scenewright.worlds.tracing import Hits, Sampling, Tracer
 
-_WEAK_LIGHT = 2e-3
-_AMBIENT_FADE_M = 0.5
-_AMBIENT_BOUNCE = 0.55
+_LAMP_WINDOW, _SOFT_WINDOW = 3, 5
 _REFLECTED_WORTH = 0.012
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What a picture may cost; ground truth is exact at every quality.
+    """What the light of a picture may cost; ground truth is exact at every quality.
 
     Args:
-        samples: an edge pixel is the mean of samples x samples rays.
-        light_step: lamps are looked up at every light_step-th pixel, with `shadow_rays` rays a lamp.
-        ambient_step, ambient_rays: the same for light from everywhere.
+        lamp_step: lamps are looked up at every lamp_step-th pixel, with `lamp_rays` rays a lamp; 3 x 3 of these
+            pixels share their rays.
+        soft_step: the same for bounced light (`bounce_rays`) and emitting faces (`face_rays`), shared by 5 x 5.
         reflections: one bounce off glossy surfaces.
     """
 
-    samples: int = 2
-    light_step: int = 1
-    shadow_rays: int = 1
-    ambient_step: int = 2
-    ambient_rays: int = 4
+    lamp_step: int = 1
+    lamp_rays: int = 1
+    soft_step: int = 2
+    face_rays: int = 1
+    bounce_rays: int = 4
     reflections: bool = True
 
 
 BEST = Quality()
-FAST = Quality(samples=2, light_step=2, shadow_rays=1, ambient_step=4, ambient_rays=4, reflections=False)
-
-
-@dataclass(frozen=True)
-class Hits:
-    """What N rays met: prim (N,) row of `Triangles` or -1, t (N,) in units of the ray, the rest (N, 3)."""
-
-    prim: Ints
-    t: Floats
-    ray: Floats
-    pos: Floats
-    nrm: Floats
-    geo: Floats
-    alb: Floats
+FAST = Quality(lamp_step=2, soft_step=4, bounce_rays=4, reflections=False)
 
 
 class Renderer:
@@ -75,9 +60,15 @@ class Renderer:
 
     def __init__(self, room: Room) -> None:
         self.room = room
-        self.flat: FlatRoom = flatten(room)
-        self._scene = rtcore_scene.EmbreeScene()
-        self._mesh = TriangleMesh(self._scene, self.flat.triangles.corners)
+        self.tracer = Tracer(room)
+        self._grid: LightGrid | None = None
+
+    @property
+    def grid(self) -> LightGrid:
+        """The room's bounced light, found when first needed."""
+        if self._grid is None:
+            self._grid = build_grid(self.tracer, self.room.extent, self.room.seed)
+        return self._grid
 
     def render(
         self,
@@ -95,7 +86,7 @@ class Renderer:
             camera: an undistorted pinhole camera.
             T_world_cam: (4, 4), camera points to world points.
             samples: edge pixels are sampled samples x samples times (1 = jagged edges).
-            seed: of shadows, ambient light and the sensor's noise.
+            seed: of shadows, bounced light and the sensor's noise.
             sensor: what the camera does to the light; None = a clean, well exposed picture.
             quality: what the light may cost.
 
@@ -120,61 +111,44 @@ class Renderer:
 
     def truth(self, camera: Camera, T_world_cam: NDArray[np.float64]) -> Rendered:
         """Depth, normals, labels and instances only; the picture is black."""
-        hits = self._centre_hits(camera, T_world_cam)
+        hits = self.centre_hits(camera, T_world_cam)
         return self._rendered(np.zeros((*camera.size, 3), np.uint8), hits, camera, T_world_cam)
 
     def distance(self, origins: NDArray[np.floating], directions: NDArray[np.floating]) -> Floats:
         """(N,) how far rays (N, 3) run before they meet something, in units of the direction's length; inf if never."""
-        hit = self._cast(np.asarray(origins, np.float32), np.asarray(directions, np.float32))
+        hit = self.tracer.cast(np.asarray(origins, np.float32), np.asarray(directions, np.float32))
         return np.where(hit["primID"] >= 0, hit["tfar"], np.float32(np.inf)).astype(np.float32)
 
     def instance_at(self, origins: NDArray[np.floating], directions: NDArray[np.floating]) -> Ints:
         """(N,) which placed object each ray meets first, -1 if none."""
-        prim = self._cast(np.asarray(origins, np.float32), np.asarray(directions, np.float32))["primID"]
-        return np.where(prim >= 0, self.flat.triangles.instance[prim], -1).astype(np.int32)
+        prim = self.tracer.cast(np.asarray(origins, np.float32), np.asarray(directions, np.float32))["primID"]
+        return np.where(prim >= 0, self.tracer.flat.triangles.instance[prim], -1).astype(np.int32)
 
-    def _cast(self, origins: Floats, directions: Floats, reach: Floats | None = None) -> dict[str, Any]:
-        dists = {} if reach is None else {"dists": reach}
-        return self._scene.run(np.ascontiguousarray(origins), np.ascontiguousarray(directions), output=1, **dists)
-
-    def _hits(
-        self, origins: Floats, rays: Floats, ddx: Floats, ddy: Floats, spread_per_t: Floats | None = None
-    ) -> Hits:
-        """Cast rays from origins (1 or N, 3) and look up the surfaces they meet."""
-        n = len(rays)
-        found = self._cast(np.broadcast_to(origins, (n, 3)), rays)
-        pos, nrm, geo, alb = (np.empty((n, 3), np.float32) for _ in range(4))
-        prim, t = found["primID"], found["tfar"]
-        spread = np.zeros(1, np.float32) if spread_per_t is None else spread_per_t
-        flat = self.flat
-        shading.hit_surface(
-            prim, found["u"], found["v"], t, origins, rays, ddx, ddy, spread, flat.triangles, flat.surfaces, LINEAR,
-            pos, nrm, geo, alb,
-        )  # fmt: skip
-        return Hits(prim, t, rays, pos, nrm, geo, alb)
-
-    def _centre_hits(self, camera: Camera, T_world_cam: NDArray[np.float64]) -> Hits:
-        y, x = np.mgrid[: camera.height, : camera.width].reshape(2, -1).astype(np.float32)
+    def centre_hits(self, camera: Camera, T_world_cam: NDArray[np.float64]) -> Hits:
+        """What the rays through all pixel centres meet, row by row."""
+        x, y = np.arange(camera.width, dtype=np.float32)[None], np.arange(camera.height, dtype=np.float32)[:, None]
         return self._pixel_hits(camera, T_world_cam, x, y, 1.0)
 
     def _pixel_hits(self, camera: Camera, T_world_cam: NDArray[np.float64], x: Floats, y: Floats, size: float) -> Hits:
-        """What the rays through pixel coordinates (N,), (N,) meet; a ray advances by z = 1, so t is z-depth."""
+        """What the rays through pixel coordinates x, y (of one shape together) meet; a ray advances by z = 1, so t is
+        z-depth."""
         R, origin = _pose(T_world_cam)
         fx, fy, cx, cy = _intrinsics(camera)
-        in_cam = np.stack([(x - cx) / fx, (y - cy) / fy, np.ones_like(x)], -1).astype(np.float64)
-        rays = (in_cam @ R.T).astype(np.float32)
-        ddx, ddy = (size * R[:, 0] / fx).astype(np.float32), (size * R[:, 1] / fy).astype(np.float32)
-        return self._hits(origin[None].astype(np.float32), rays, ddx, ddy)
+        right, down, ahead = (R[:, 0] / fx).astype(np.float32), (R[:, 1] / fy).astype(np.float32), R[:, 2]
+        corner = (ahead - cx * R[:, 0] / fx - cy * R[:, 1] / fy).astype(np.float32)
+        rays = (corner + x[..., None] * right + y[..., None] * down).reshape(-1, 3)
+        size32 = np.float32(size)
+        return self.tracer.surfaces(origin[None].astype(np.float32), rays, size32 * right[None], size32 * down[None])
 
     def _rendered(
         self, image: NDArray[np.uint8], hits: Hits, camera: Camera, T_world_cam: NDArray[np.float64]
     ) -> Rendered:
-        size = camera.size
+        size, flat = camera.size, self.tracer.flat
         hit = hits.prim >= 0
-        instances = np.where(hit, self.flat.triangles.instance[hits.prim], -1).astype(np.int32)
-        labels = np.where(hit, self.flat.labels[instances], 0).astype(np.uint8)
+        instances = np.where(hit, flat.triangles.instance[hits.prim], -1).astype(np.int32)
+        labels = np.where(hit, flat.labels[instances], 0).astype(np.uint8)
         depth = np.where(hit, hits.t, 0).astype(np.float32)
-        normal = (hits.nrm @ T_world_cam[:3, :3].astype(np.float32)).astype(np.float32)
+        normal = hits.nrm @ T_world_cam[:3, :3].astype(np.float32)
         return Rendered(
             image, depth.reshape(size), normal.reshape(*size, 3), labels.reshape(size), instances.reshape(size)
         )
@@ -182,136 +156,118 @@ class Renderer:
     def _radiance(
         self, camera: Camera, T_world_cam: NDArray[np.float64], samples: int, seed: int, quality: Quality
     ) -> tuple[Floats, Hits]:
-        centre = self._centre_hits(camera, T_world_cam)
-        edges = self._edges(centre, camera.size) if samples > 1 else np.zeros(camera.size, bool)
-        smooth = np.flatnonzero(~edges.ravel())
-        ys, xs = np.divmod(smooth, camera.width)
-        total = np.zeros((camera.height * camera.width, 3), np.float32)
+        centre = self.centre_hits(camera, T_world_cam)
         light = _Light(self, centre, camera, seed, quality)
-        total[smooth] = light.shade(_take(centre, smooth), xs.astype(np.float32), ys.astype(np.float32))
-        if edges.any():
-            ey, ex = np.nonzero(edges)
-            offsets = (np.arange(samples, dtype=np.float32) + 0.5) / samples - 0.5
-            x = (ex[:, None] + np.tile(offsets, samples)).astype(np.float32)
-            y = (ey[:, None] + np.repeat(offsets, samples)).astype(np.float32)
-            hits = self._pixel_hits(camera, T_world_cam, x.ravel(), y.ravel(), 1.0 / samples)
-            colours = light.shade(hits, x.ravel(), y.ravel()).reshape(-1, samples * samples, 3)
-            white = 4.0 * np.percentile(total[smooth], 95) if len(smooth) else np.inf
-            total[edges.ravel()] = np.minimum(colours, max(white, 1e-6)).mean(1)
+        y, x = np.divmod(np.arange(len(centre.prim), dtype=np.int32), np.int32(camera.width))
+        total = light.shade(centre, x.astype(np.float32), y.astype(np.float32))
+        rows = np.flatnonzero(self._edges(centre, camera.size)) if samples > 1 else np.zeros(0, np.intp)
+        if len(rows):
+            inner = (np.arange(samples, dtype=np.float32) + 0.5) / samples - 0.5
+            xs = (x[rows, None] + np.tile(inner, samples)).astype(np.float32).ravel()
+            ys = (y[rows, None] + np.repeat(inner, samples)).astype(np.float32).ravel()
+            hits = self._pixel_hits(camera, T_world_cam, xs, ys, 1.0 / samples)
+            colours = light.shade(hits, xs, ys).reshape(len(rows), samples * samples, 3)
+            white = 4.0 * float(np.percentile(total, 95))  # brighter samples would eat the smoothness of their edge
+            total[rows] = np.minimum(colours, max(white, 1e-6)).mean(1)
         return total.reshape(*camera.size, 3), centre
 
     def _edges(self, hits: Hits, size: tuple[int, int]) -> NDArray[np.bool_]:
-        flat, out = self.flat, np.empty(size, np.bool_)
-        key = np.where(hits.prim >= 0, flat.triangles.material[hits.prim], -1).astype(np.int32)
-        grid = (*size, 3)
+        """(H, W) pixels whose square covers more than one surface."""
+        out, grid = np.empty(size, np.bool_), (*size, 3)
+        key = np.where(hits.prim >= 0, self.tracer.flat.triangles.material[hits.prim], -1).astype(np.int32)
         depth = np.where(hits.prim >= 0, hits.t, 0).astype(np.float32)
-        shading.find_edges(depth.reshape(size), hits.nrm.reshape(grid), key.reshape(size), hits.pos.reshape(grid), out)
+        screen.find_edges(depth.reshape(size), hits.nrm.reshape(grid), key.reshape(size), hits.pos.reshape(grid), out)
         return out
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Light (h, w, 3) at every step-th pixel, and where: positions and normals (h, w, 3)."""
+
+    pos: Floats
+    nrm: Floats
+    light: Floats
+    step: int
 
 
 class _Light:
     """The light of one view: looked up once at the pixels' centres, then handed to every sample."""
 
     def __init__(self, renderer: Renderer, centre: Hits, camera: Camera, seed: int, quality: Quality) -> None:
-        self._renderer, self._flat, self._quality, self._seed = renderer, renderer.flat, quality, seed
-        self._camera = camera
-        rows = np.arange(len(centre.prim), dtype=np.int32).reshape(camera.size)
-        self._direct = self._grid(centre, rows, quality.light_step, self._lamplight)
-        self._ambient = self._grid(centre, rows, quality.ambient_step, self._ambient_light)
+        self._tracer, self._grid = renderer.tracer, renderer.grid
+        self._camera, self._seed, self._quality = camera, seed, quality
+        lamp = self._look(centre, quality.lamp_step, _LAMP_WINDOW, quality.lamp_rays, self._lamps)
+        soft = self._look(centre, quality.soft_step, _SOFT_WINDOW, 1, self._soft)
+        self._sources = ((lamp, _LAMP_WINDOW // 2), (soft, _SOFT_WINDOW // 2))
         self._gloss = self._gloss_light(centre)
 
-    def _grid(self, centre: Hits, rows: Ints, step: int, function: Any) -> tuple[Floats, Floats, Floats, int]:
-        """Positions, normals and light (h, w, 3) at every step-th pixel, and the step."""
-        picked = rows[::step, ::step]
-        hits = _take(centre, picked.ravel())
-        shape = (*picked.shape, 3)
-        return hits.pos.reshape(shape), hits.nrm.reshape(shape), function(hits).reshape(shape), step
+    def _look(
+        self, centre: Hits, step: int, window: int, rays: int, function: Callable[[Hits, Sampling], Floats]
+    ) -> _Grid:
+        """Light at every step-th pixel; window x window of these share their rays."""
+        picked = np.arange(len(centre.prim), dtype=np.int32).reshape(self._camera.size)[::step, ::step]
+        y, x = np.indices(picked.shape, np.int32)
+        phase = (x % window + window * (y % window)).ravel().astype(np.int32)
+        hits, shape = centre.take(picked.ravel()) if step > 1 else centre, (*picked.shape, 3)
+        light = function(hits, Sampling(phase, window * window, rays, self._seed))
+        return _Grid(hits.pos.reshape(shape), hits.nrm.reshape(shape), light.reshape(shape), step)
 
-    def _lamplight(self, hits: Hits) -> Floats:
-        """(N, 3) irradiance by lamps and emitting faces, shadows included."""
-        out = np.zeros_like(hits.pos)
-        index = np.flatnonzero(hits.prim >= 0).astype(np.int32)
-        lights = self._flat.lights
-        for count, kernel in ((len(lights.position), shading.lamp_rays), (len(lights.area), shading.area_rays)):
-            if count == 0 or len(index) == 0:
-                continue
-            room = len(index) * count * self._quality.shadow_rays
-            o, d, value = (np.empty((room, 3), np.float32) for _ in range(3))
-            reach, target = np.empty(room, np.float32), np.empty(room, np.int32)
-            n = kernel(
-                index, hits.pos, hits.nrm, hits.geo, lights, self._quality.shadow_rays, self._seed, _WEAK_LIGHT,
-                o, d, reach, target, value,
-            )  # fmt: skip
-            if n:
-                hidden = self._renderer._scene.run(o[:n], d[:n], dists=reach[:n], query="OCCLUDED")
-                shading.add_visible(n, hidden, target, value, out)
-        return out
+    def _lamps(self, hits: Hits, sampling: Sampling) -> Floats:
+        return self._tracer.lamplight(hits, sampling) / np.float32(np.pi)
 
-    def _ambient_light(self, hits: Hits) -> Floats:
-        """(N, 3) mean radiance of the hemisphere: `Room.ambient`, dimmed and coloured by near surfaces."""
-        flat, rays, out = self._flat, self._quality.ambient_rays, np.zeros_like(hits.pos)
-        index = np.flatnonzero(hits.prim >= 0).astype(np.int32)
-        if len(index) == 0:
-            return out
-        o, d = (np.empty((len(index) * rays, 3), np.float32) for _ in range(2))
-        shading.hemisphere_rays(index, hits.pos, hits.nrm, hits.geo, rays, self._seed, o, d)
-        found = self._renderer._cast(o, d, np.full(len(o), 4 * _AMBIENT_FADE_M, np.float32))
-        shading.gather_ambient(
-            index, rays, found["primID"], found["tfar"], flat.triangles.material, flat.surfaces.mean, flat.ambient,
-            _AMBIENT_FADE_M, _AMBIENT_BOUNCE, out,
-        )  # fmt: skip
-        return out
+    def _soft(self, hits: Hits, sampling: Sampling) -> Floats:
+        """Bounced light and that of emitting faces."""
+        faces = Sampling(sampling.phase, sampling.strata, self._quality.face_rays, self._seed)
+        bounce = Sampling(sampling.phase, sampling.strata, self._quality.bounce_rays, self._seed)
+        bounced = incoming(self._tracer, self._grid, hits, bounce, self._tracer.flat.ambient)
+        return bounced + self._tracer.facelight(hits, faces) / np.float32(np.pi)
 
     def _gloss_light(self, centre: Hits) -> Floats | None:
         """(H, W, 3) radiance of highlights and of the mirrored room; None where nothing is glossy."""
-        flat, n = self._flat, len(centre.prim)
-        gloss = np.where(centre.prim >= 0, flat.surfaces.gloss[flat.triangles.material[centre.prim]], 0)
+        flat = self._tracer.flat
+        gloss = np.where(centre.prim >= 0, flat.surfaces.gloss[flat.triangles.material[centre.prim]], np.float32(0))
         glossy = np.flatnonzero(gloss > 0.03).astype(np.int32)
         if len(glossy) == 0:
             return None
-        out = np.zeros((n, 3), np.float32)
-        shading.highlights(glossy, centre.pos, centre.nrm, centre.ray, gloss.astype(np.float32), flat.lights, out)
+        out = np.zeros((len(centre.prim), 3), np.float32)
+        lighting.highlights(glossy, centre.pos, centre.nrm, centre.ray, gloss, flat.lights, out)
         if self._quality.reflections:
-            self._add_reflections(centre, gloss, out)
+            self._add_reflections(centre, glossy, gloss[glossy], out)
         return out.reshape(*self._camera.size, 3)
 
-    def _add_reflections(self, centre: Hits, gloss: Floats, out: Floats) -> None:
-        length = np.linalg.norm(centre.ray, axis=1)
-        cosine = -(centre.ray * centre.nrm).sum(1) / length
+    def _add_reflections(self, centre: Hits, glossy: Ints, gloss: Floats, out: Floats) -> None:
+        ray, nrm = centre.ray[glossy], centre.nrm[glossy]
+        length = np.linalg.norm(ray, axis=1)
+        cosine = -(ray * nrm).sum(1) / length
         share = gloss * (0.05 + 0.95 * (1 - cosine.clip(0, 1)) ** 5)  # Schlick (1994)
-        rows = np.flatnonzero(share > _REFLECTED_WORTH)
+        keep = share > _REFLECTED_WORTH
+        rows = glossy[keep]
         if len(rows) == 0:
             return
-        nrm, ray, zero = centre.nrm[rows], centre.ray[rows] / length[rows, None], np.zeros(3, np.float32)
-        mirrored = (ray + 2 * cosine[rows, None] * nrm).astype(np.float32)
-        origins = centre.pos[rows] + 1e-3 * centre.geo[rows]
-        width = (length * centre.t)[rows] / self._camera.numbers[0] * 3
-        hits = self._renderer._hits(origins, mirrored, zero, zero, width.astype(np.float32))
-        seen = self._emitted(hits) + hits.alb * (self._flat.ambient + self._lamplight(hits) / np.pi)
-        out[rows] += share[rows, None].astype(np.float32) * seen
-
-    def _emitted(self, hits: Hits) -> Floats:
-        emission = self._flat.surfaces.emission[self._flat.triangles.material[hits.prim]]
-        return hits.alb * np.where(hits.prim >= 0, emission, 0)[:, None].astype(np.float32)
+        ray, nrm = ray[keep] / length[keep, None], nrm[keep]
+        mirrored = (ray + 2 * cosine[keep, None] * nrm).astype(np.float32)
+        origins = (centre.pos[rows] + 1e-3 * centre.geo[rows]).astype(np.float32)
+        blur = (0.02 + 0.1 * (1 - gloss[keep]))[:, None].astype(np.float32)  # of the lobe, in radians
+        across = blur * nrm[:, [1, 2, 0]]
+        hits = self._tracer.surfaces(origins, mirrored, across, across[:, [1, 2, 0]])
+        phase = np.zeros(len(rows), np.int32)
+        light = incoming(self._tracer, self._grid, hits, Sampling(phase, 1, 1, self._seed), self._tracer.flat.ambient)
+        seen = self._tracer.emitted(hits) + hits.alb * light
+        out[rows] += share[keep, None].astype(np.float32) * seen
 
     def shade(self, hits: Hits, x: Floats, y: Floats) -> Floats:
         """(N, 3) radiance of what rays through pixel coordinates x, y (N,) met."""
         depth = np.where(hits.prim >= 0, hits.t, 0).astype(np.float32)
-        direct, ambient, gloss = (np.zeros_like(hits.pos) for _ in range(3))
-        for (pos, nrm, light, step), out, radius in ((self._direct, direct, 1), (self._ambient, ambient, 2)):
-            shading.gather(x, y, hits.pos, hits.nrm, depth, pos, nrm, light, step, radius, out)
+        light = np.zeros_like(hits.pos)
+        for grid, radius in self._sources:
+            screen.gather(x, y, hits.pos, hits.nrm, depth, grid.pos, grid.nrm, grid.light, grid.step, radius, light)
+        light *= hits.alb
+        light += self._tracer.emitted(hits)
         if self._gloss is not None:
-            pos, nrm, _, _ = self._direct
-            yy = np.rint(y).astype(int).clip(0, self._camera.height - 1)
-            xx = np.rint(x).astype(int).clip(0, self._camera.width - 1)
-            gloss = self._gloss[yy, xx]
-        return self._emitted(hits) + hits.alb * (ambient + direct / np.float32(np.pi)) + gloss
-
-
-def _take(hits: Hits, rows: NDArray[np.integer]) -> Hits:
-    return Hits(
-        hits.prim[rows], hits.t[rows], hits.ray[rows], hits.pos[rows], hits.nrm[rows], hits.geo[rows], hits.alb[rows]
-    )
+            yy = (y + np.float32(0.5)).astype(np.int32).clip(0, self._camera.height - 1)
+            xx = (x + np.float32(0.5)).astype(np.int32).clip(0, self._camera.width - 1)
+            light += self._gloss[yy, xx]
+        return light
 
 
 def _pose(T_world_cam: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

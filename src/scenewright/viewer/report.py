@@ -190,7 +190,7 @@ def _stage(content: _Content) -> Html:
     labelled, truth = content.mesh.labels is not None, content.report.truth is not None
     modes = [("colour", "Colour"), *([("labels", "Labels")] if labelled else []), ("shape", "Shape")]
     layers = [("path", "Path"), ("frusta", "Cameras"), *([("truth", "True path")] if truth else [])]
-    toggles = [*layers, ("cull", "See through backs")]
+    toggles = [*layers, ("cull", "See through walls")]
     bar = tag(
         "div",
         tag("div", *(tag("button", text, type="button", data_mode=mode) for mode, text in modes), class_="group"),

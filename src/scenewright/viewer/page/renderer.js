@@ -32,7 +32,7 @@ void main() {
   float sky = u_shaded ? 0.5 + 0.5 * dot(normal, u_up) : 1.0;
   float light = 0.55 + 0.3 * facing + 0.15 * sky;
   float luma = dot(v_colour, vec3(0.299, 0.587, 0.114));
-  vec3 base = u_mode == 1 ? v_label * (0.7 + 0.5 * luma) : vec3(0.82, 0.83, 0.85);
+  vec3 base = u_mode == 1 ? v_label * (0.8 + 0.4 * luma) : vec3(0.82, 0.83, 0.85);
   // a photograph brings its own light: shade it just enough to show the shape
   colour = vec4(u_mode == 0 ? v_colour * mix(1.0, light, 0.35) : base * light, 1.0);
 }`;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,19 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class DepthRig:
+    """A depth camera beside the colour camera.
+
+    Args:
+        camera: of the depth maps, undistorted.
+        T_cam_depth: (4, 4) float64, maps its points into the colour camera.
+    """
+
+    camera: Camera
+    T_cam_depth: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Layout:
     """A folder of frames.
 
@@ -47,6 +60,7 @@ class Layout:
         camera_file: what a contradiction of sizes is blamed on.
         unit_m: metres per unit of the depth maps.
         invalid: depth values that mean "no measurement".
+        depth_rig: where the depth maps come from, if they are not aligned to the images yet.
     """
 
     entries: tuple[Entry, ...]
@@ -54,7 +68,8 @@ class Layout:
     camera_source: str = "file"
     camera_file: str = ""
     unit_m: float = MILLIMETRE
-    invalid: tuple[int, ...] = field(default=(0,))
+    invalid: tuple[int, ...] = (0,)
+    depth_rig: DepthRig | None = None
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:

@@ -30,6 +30,7 @@ _TYPES = {
 }
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _COLOURS = ("red", "green", "blue")
+_CORNERS, _INDICES = "corners of a face", "indices of a face"  # no property can have a name with spaces
 
 
 @dataclass(frozen=True)
@@ -197,8 +198,9 @@ def _fields(element: _Element, words: list[str], where: str) -> list[tuple[str, 
         if len(words) == 3 and words[1] in _TYPES:
             return [(words[2], _TYPES[words[1]], 1)]
         indices = words[-1] in ("vertex_indices", "vertex_index") and words[1] == "list" and len(words) == 5
-        if indices and words[2] in _TYPES and words[3] in _TYPES:
-            return [("count", _TYPES[words[2]], 1), ("indices", _TYPES[words[3]], 3)]
+        first = element.name == "face" and _INDICES not in {name for name, _, _ in element.fields}
+        if indices and first and words[2] in _TYPES and words[3] in _TYPES:
+            return [(_CORNERS, _TYPES[words[2]], 1), (_INDICES, _TYPES[words[3]], 3)]
         if element.name not in ("vertex", "face"):
             return []
     raise FormatError(where, " ".join(words)[:80], "scalar properties, and no list but the vertex_indices of faces")
@@ -217,8 +219,8 @@ def _check_promise(path: object, order: str, elements: list[_Element], size: int
 def _binary(path: object, file: IO[bytes], order: str, element: _Element) -> NDArray[Any]:
     record, start = element.record(order), file.tell()
     table = np.frombuffer(file.read(element.count * record.itemsize), record)
-    if "count" in (record.names or ()):
-        for row in np.flatnonzero(table["count"] != 3)[:1]:
+    if _CORNERS in (record.names or ()):
+        for row in np.flatnonzero(table[_CORNERS] != 3)[:1]:
             found = f"a face of {table['count'][row]} corners at byte {start + int(row) * record.itemsize}"
             raise FormatError(path, found, "triangles")
     return table
@@ -238,7 +240,7 @@ def _ascii(path: object, file: IO[bytes], order: str, element: _Element) -> NDAr
     column = 0
     for name, code, length in element.fields:
         part = values[:, column : column + length]
-        if name == "count" and (part != 3).any():
+        if name == _CORNERS and (part != 3).any():
             raise FormatError(path, f"a face of {part[part != 3][0]:g} corners", "triangles")
         table[name] = _cast(path, part if length > 1 else part[:, 0], code)
         column += length
@@ -261,8 +263,8 @@ def _assemble(path: object, tables: dict[str, NDArray[Any]]) -> TriangleMesh:
     for row in np.flatnonzero(~np.isfinite(vertices).all(axis=1))[:1]:
         raise FormatError(path, f"the non-finite vertex {row}", "finite metres")
     faces = np.zeros((0, 3), np.int32)
-    if "indices" in (tables.get("face", vertex).dtype.names or ()):
-        indices = tables["face"]["indices"]
+    if _INDICES in (tables.get("face", vertex).dtype.names or ()):
+        indices = tables["face"][_INDICES]
         for row in np.flatnonzero(~((indices >= 0) & (indices < len(vertices))).all(axis=1))[:1]:
             raise FormatError(path, f"face {row} of {indices[row].tolist()}", f"indices below {len(vertices)}")
         faces = indices.astype(np.int32)

@@ -22,12 +22,14 @@ class Resampler:
         size: the longest side of the result in pixels, at most; None keeps the size. Frames are never enlarged.
 
     Attributes:
+        source: the camera of the source's frames.
         camera: of the result.
     """
 
     def __init__(self, camera: Camera, size: int | None = None) -> None:
         if size is not None and size < 16:
             raise InputError("size", size, "at least 16 pixels for the longest side")
+        self.source = camera
         self._maps: tuple[NDArray[Any], NDArray[Any]] | None = None
         if camera.distortion is not None:
             camera = self._undistort(camera)

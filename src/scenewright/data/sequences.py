@@ -15,6 +15,7 @@ from scenewright.data.clip import is_clip, read_clip
 from scenewright.data.folder import read_folder
 from scenewright.data.images import read_depth_png, read_header, read_image
 from scenewright.data.layout import Entry, Layout, read_intrinsics
+from scenewright.data.registration import register_depth
 from scenewright.data.resample import Resampler
 from scenewright.data.sequence import Frame, Sequence
 from scenewright.data.seven_scenes import is_seven_scenes, read_seven_scenes
@@ -157,6 +158,10 @@ class FileSequence:
         if entry.depth is None:
             return None
         depth_m = read_depth_png(entry.depth, unit_m=self._layout.unit_m, invalid=self._layout.invalid)
+        rig = self._layout.depth_rig
+        if rig is not None:
+            _fit(rig.camera, depth_m.shape[1], depth_m.shape[0], str(entry.depth))
+            depth_m = register_depth(depth_m, rig.camera, self._resampler.source, rig.T_cam_depth)
         self._check_size(entry.depth, depth_m)
         return self._resampler.depth(depth_m)
 

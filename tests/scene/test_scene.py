@@ -187,6 +187,12 @@ def test_the_same_job_goes_on_and_another_is_refused(made: Path) -> None:
     assert sorted(path.name for path in made.rglob("*") if path.is_file()) == ["scene.json"]
 
 
+def test_starting_over_forgets_the_same_job_too(made: Path) -> None:
+    with Scene.create(made, make_manifest(), overwrite=True) as scene:
+        assert scene.manifest.steps == ()
+    assert sorted(path.name for path in made.rglob("*") if path.is_file()) == ["scene.json"]
+
+
 def test_steps_whose_products_were_damaged_run_again(made: Path) -> None:
     (made / "mesh.ply").unlink()
     (made / "keyframes/000000.depth.png").write_bytes(b"")

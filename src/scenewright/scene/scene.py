@@ -78,7 +78,7 @@ class Scene:
         Args:
             folder: new, empty, or a Scene folder of the same fingerprint (source, options, versions, weights).
             manifest: the job's facts, without steps.
-            overwrite: start afresh in a Scene folder of another fingerprint.
+            overwrite: start afresh, removing the products of whatever scene the folder holds.
 
         Raises:
             InputError: the folder holds something else, or another run is writing it.
@@ -99,16 +99,16 @@ class Scene:
     def _begin(cls, folder: Path, manifest: Manifest, overwrite: bool) -> Scene:
         if (folder / MANIFEST_NAME).exists():
             found = Manifest.load(folder)
-            if found.fingerprint == manifest.fingerprint:
+            if overwrite:
+                cls(folder, found)._remove_products()
+            elif found.fingerprint == manifest.fingerprint:
                 manifest = replace(found, steps=tuple(step for step in found.steps if step.status == "done"))
-            elif not overwrite:
+            else:
                 raise InputError(
                     folder,
                     f"a scene of {found.source!r} with other options, versions or weights",
                     "a new folder, or leave to overwrite this one",
                 )
-            else:
-                cls(folder, found)._remove_products()
         scene = cls(folder, manifest)
         broken = {product.step for product in manifest.products if not scene._is_intact(product)}
         scene.manifest = manifest.without_steps(broken)

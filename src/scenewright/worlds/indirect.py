@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter
 
 from scenewright.worlds.flatten import FlatRoom, Floats, Surfaces, Triangles
 from scenewright.worlds.lighting import random_unit
-from scenewright.worlds.shading import cross, dot
+from scenewright.worlds.shading import cross
 from scenewright.worlds.tracing import Hits, Sampling, Tracer
 
 Array = NDArray[Any]
@@ -93,6 +93,7 @@ def gather_indirect(
     """
     shape = (radiance.shape[0], radiance.shape[1], radiance.shape[2])
     e1, e2, n = np.zeros((3, 3), np.float32)
+    corners, material, mean = tri.corners, tri.material, mat.mean
     for p in range(index.shape[0]):
         i = index[p]
         out[i] = 0.0
@@ -102,20 +103,19 @@ def gather_indirect(
                 for k in range(3):
                     out[i, k] += ambient[k] / rays
                 continue
-            c = tri.corners[f]
             for k in range(3):
-                e1[k], e2[k] = c[1, k] - c[0, k], c[2, k] - c[0, k]
+                e1[k], e2[k] = corners[f, 1, k] - corners[f, 0, k], corners[f, 2, k] - corners[f, 0, k]
             cross(e1, e2, n)
-            if dot(n, d[r]) > 0:
+            if n[0] * d[r, 0] + n[1] * d[r, 1] + n[2] * d[r, 2] > 0:
                 for k in range(3):
                     n[k] = -n[k]
             x = o[r, 0] + t[r] * d[r, 0] + (random_unit(r, 1, seed) - 0.5) * _CELL_M
             y = o[r, 1] + t[r] * d[r, 1] + (random_unit(r, 2, seed) - 0.5) * _CELL_M
             z = o[r, 2] + t[r] * d[r, 2] + (random_unit(r, 3, seed) - 0.5) * _CELL_M
             x0, y0, z0 = cell(shape, low, x, y, z)
-            there, m = radiance[x0, y0, z0, side(n)], tri.material[f]
+            s, m = side(n), material[f]
             for k in range(3):
-                out[i, k] += mat.mean[m, k] * (ambient[k] + there[k]) / rays
+                out[i, k] += mean[m, k] * (ambient[k] + radiance[x0, y0, z0, s, k]) / rays
 
 
 def incoming(tracer: Tracer, grid: LightGrid, hits: Hits, sampling: Sampling, ambient: Floats) -> Floats:

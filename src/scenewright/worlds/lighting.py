@@ -18,6 +18,7 @@ from scenewright.worlds.flatten import Lights
 Array = NDArray[Any]
 
 GOLDEN_ANGLE = math.pi * (3.0 - math.sqrt(5.0))
+OFF_SURFACE = np.float32(1e-3)  # metres: where a ray that leaves a surface starts
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -30,17 +31,25 @@ def random_unit(a: int, b: int, seed: int) -> float:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def lamp_scale(lights: Lights, l: int, x: float, y: float, z: float, n: Array) -> float:
-    """cos / d^2 of lamp l at the vector (x, y, z) from a point with normal n, times the fall-off of a spot's cone."""
-    d2 = max(x * x + y * y + z * z, 1e-4)
-    dist = math.sqrt(d2)
-    scale = (n[0] * x + n[1] * y + n[2] * z) / (dist * d2)
-    edge = lights.cone_cos[l]
-    if edge > -1:
-        c = -(lights.axis[l, 0] * x + lights.axis[l, 1] * y + lights.axis[l, 2] * z) / dist
-        s = min(max((c - edge) / (0.25 * (1.0 - edge) + 1e-6), 0.0), 1.0)
-        scale *= s * s * (3.0 - 2.0 * s)
-    return scale
+def cone(edge: float, along: float, dist: float) -> float:
+    """Share of a spot's light at a vector of length `dist` whose part along the axis is `along`; edge = -1: no spot."""
+    if edge <= -1:
+        return 1.0
+    s = min(max((along / dist - edge) / (0.25 * (1.0 - edge) + 1e-6), 0.0), 1.0)
+    return s * s * (3.0 - 2.0 * s)
+
+
+@njit(cache=True, nogil=True)
+def lamp_places(lights: Lights, count: int, seed: int) -> Array:
+    """(L, count, 3) points spread evenly over each lamp's sphere, relative to its centre (Fibonacci lattice)."""
+    out = np.empty((lights.position.shape[0], count, 3), np.float32)
+    for l in range(out.shape[0]):
+        turn = 2.0 * math.pi * random_unit(l, 0, seed)
+        for i in range(count):
+            up = 2.0 * (i + 0.5) / count - 1.0
+            ring, phi = math.sqrt(1.0 - up * up) * lights.radius[l], i * GOLDEN_ANGLE + turn
+            out[l, i, 0], out[l, i, 1], out[l, i, 2] = ring * math.cos(phi), ring * math.sin(phi), up * lights.radius[l]
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -71,29 +80,29 @@ def lamp_rays(
         weak: irradiance below which no ray is spent.
         o, d, reach, target, value: ray origin, direction, range (in units of d), row to add to, irradiance carried.
     """
-    n, places = 0, strata * rays
+    n, places = 0, lamp_places(lights, strata * rays, seed)
+    # arrays of a tuple are taken out once: numba counts references at every access
+    at, power, axis, cone_cos, clear = lights.position, lights.power, lights.axis, lights.cone_cos, lights.clear
     for i in index:
-        for l in range(lights.position.shape[0]):
-            x = lights.position[l, 0] - pos[i, 0]
-            y = lights.position[l, 1] - pos[i, 1]
-            z = lights.position[l, 2] - pos[i, 2]
-            scale = lamp_scale(lights, l, x, y, z, nrm[i])
-            power = max(lights.power[l, 0], lights.power[l, 1], lights.power[l, 2])
-            if power * scale <= weak or geo[i, 0] * x + geo[i, 1] * y + geo[i, 2] * z <= 0:
+        for l in range(at.shape[0]):
+            x, y, z = at[l, 0] - pos[i, 0], at[l, 1] - pos[i, 1], at[l, 2] - pos[i, 2]
+            cosine = nrm[i, 0] * x + nrm[i, 1] * y + nrm[i, 2] * z
+            if cosine <= 0 or geo[i, 0] * x + geo[i, 1] * y + geo[i, 2] * z <= 0:
                 continue
-            turn = 2.0 * math.pi * random_unit(l, 0, seed)
+            d2 = max(x * x + y * y + z * z, 1e-4)
+            dist = math.sqrt(d2)
+            along = -(axis[l, 0] * x + axis[l, 1] * y + axis[l, 2] * z)
+            scale = cosine / (dist * d2) * cone(cone_cos[l], along, dist)
+            if max(power[l, 0], power[l, 1], power[l, 2]) * scale <= weak:
+                continue
             for r in range(rays):
                 place = phase[i] * rays + r
-                up = 2.0 * (place + 0.5) / places - 1.0
-                ring, phi = math.sqrt(1.0 - up * up) * lights.radius[l], place * GOLDEN_ANGLE + turn
-                d[n, 0] = x + ring * math.cos(phi)
-                d[n, 1] = y + ring * math.sin(phi)
-                d[n, 2] = z + up * lights.radius[l]
+                d[n, 0], d[n, 1], d[n, 2] = x + places[l, place, 0], y + places[l, place, 1], z + places[l, place, 2]
                 for k in range(3):
-                    o[n, k] = pos[i, k] + 1e-3 * geo[i, k]
-                    d[n, k] -= 1e-3 * geo[i, k]
-                    value[n, k] = lights.power[l, k] * scale / rays
-                reach[n] = max(1.0 - lights.clear[l] / math.sqrt(x * x + y * y + z * z + 1e-9), 1e-3)
+                    o[n, k] = pos[i, k] + OFF_SURFACE * geo[i, k]
+                    d[n, k] -= OFF_SURFACE * geo[i, k]
+                    value[n, k] = power[l, k] * scale / rays
+                reach[n] = max(1.0 - clear[l] / dist, 1e-3)
                 target[n] = i
                 n += 1
     return n
@@ -136,23 +145,24 @@ def area_rays(
 ) -> int:
     """As `lamp_rays`, to points of the emitting faces, which emit on both sides: E = L A cos cos' / d^2."""
     n, places, there = 0, strata * rays, np.zeros(3, np.float32)
+    area, normal = lights.area, lights.normal
     for i in index:
-        for g in range(lights.area.shape[0]):
-            strength = max(lights.area[g, 0], lights.area[g, 1], lights.area[g, 2])
+        for g in range(area.shape[0]):
+            strength = max(area[g, 0], area[g, 1], area[g, 2])
             for r in range(rays):
                 s = face_point(lights, g, phase[i] * rays + r, places, seed, there)
                 x, y, z = there[0] - pos[i, 0], there[1] - pos[i, 1], there[2] - pos[i, 2]
                 cosine = nrm[i, 0] * x + nrm[i, 1] * y + nrm[i, 2] * z
                 if cosine <= 0 or geo[i, 0] * x + geo[i, 1] * y + geo[i, 2] * z <= 0:
                     continue
-                m, d2 = lights.normal[s], max(x * x + y * y + z * z, 0.02)
-                scale = cosine * abs(m[0] * x + m[1] * y + m[2] * z) / (d2 * d2)
+                d2 = max(x * x + y * y + z * z, 0.02)
+                scale = cosine * abs(normal[s, 0] * x + normal[s, 1] * y + normal[s, 2] * z) / (d2 * d2)
                 if strength * scale <= weak:
                     continue
                 d[n, 0], d[n, 1], d[n, 2] = x, y, z
                 for k in range(3):
-                    o[n, k] = pos[i, k] + 1e-3 * geo[i, k]
-                    value[n, k] = lights.area[g, k] * scale / rays
+                    o[n, k] = pos[i, k] + OFF_SURFACE * geo[i, k]
+                    value[n, k] = area[g, k] * scale / rays
                 reach[n] = max(1.0 - 0.03 / math.sqrt(d2), 1e-3)
                 target[n] = i
                 n += 1
@@ -198,28 +208,32 @@ def hemisphere_rays(
             d[n, 1] = cx * s * b + cy * (s + ny * ny * a) + up * ny
             d[n, 2] = -cx * s * nx - cy * ny + up * nz
             for k in range(3):
-                o[n, k] = pos[i, k] + 1e-3 * geo[i, k]
+                o[n, k] = pos[i, k] + OFF_SURFACE * geo[i, k]
             n += 1
 
 
 @njit(cache=True, nogil=True)
 def highlights(index: Array, pos: Array, nrm: Array, ray: Array, gloss: Array, lights: Lights, out: Array) -> None:
     """Mirror images of the lamps, widened by roughness (normalised Blinn-Phong); shadows are left to the caller."""
+    at, power, axis, cone_cos = lights.position, lights.power, lights.axis, lights.cone_cos
     for i in index:
         exponent = 8.0 * 2.0 ** (9.0 * gloss[i])
         dx, dy, dz = ray[i, 0], ray[i, 1], ray[i, 2]
         inv = 1.0 / math.sqrt(dx * dx + dy * dy + dz * dz)
-        for l in range(lights.position.shape[0]):
-            x = lights.position[l, 0] - pos[i, 0]
-            y = lights.position[l, 1] - pos[i, 1]
-            z = lights.position[l, 2] - pos[i, 2]
-            scale = lamp_scale(lights, l, x, y, z, nrm[i])
-            if scale <= 0:
+        for l in range(at.shape[0]):
+            x, y, z = at[l, 0] - pos[i, 0], at[l, 1] - pos[i, 1], at[l, 2] - pos[i, 2]
+            cosine = nrm[i, 0] * x + nrm[i, 1] * y + nrm[i, 2] * z
+            if cosine <= 0:
                 continue
-            dist = math.sqrt(x * x + y * y + z * z + 1e-9)
+            d2 = max(x * x + y * y + z * z, 1e-4)
+            dist = math.sqrt(d2)
             hx, hy, hz = x / dist - dx * inv, y / dist - dy * inv, z / dist - dz * inv
             hn = math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9
-            align = max((nrm[i, 0] * hx + nrm[i, 1] * hy + nrm[i, 2] * hz) / hn, 0.0)
+            align = (nrm[i, 0] * hx + nrm[i, 1] * hy + nrm[i, 2] * hz) / hn
+            if exponent * (1.0 - align) > 8.0:  # align ** exponent < exp(-8)
+                continue
+            along = -(axis[l, 0] * x + axis[l, 1] * y + axis[l, 2] * z)
+            scale = cosine / (dist * d2) * cone(cone_cos[l], along, dist)
             lobe = (exponent + 8.0) / (8.0 * math.pi) * align**exponent * 0.05 * gloss[i] * scale
             for k in range(3):
-                out[i, k] += lobe * lights.power[l, k]
+                out[i, k] += lobe * power[l, k]

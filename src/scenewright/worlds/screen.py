@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
 
-@njit(cache=True, nogil=True, inline="always")
-def likeness(
-    px: float, py: float, pz: float, nx: float, ny: float, nz: float, q: Array, m: Array, tolerance: float
-) -> float:
-    """How well light at point q with normal m stands for that at p with normal n: 1 on the same smooth surface."""
-    ndot = nx * m[0] + ny * m[1] + nz * m[2]
-    if ndot <= 0.0:
-        return 1e-7
-    off = (nx * (px - q[0]) + ny * (py - q[1]) + nz * (pz - q[2])) / tolerance
-    soft = 1.0 / (1.0 + off * off)
-    n4 = ndot * ndot * ndot * ndot
-    return n4 * n4 * soft * soft + 1e-7
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def gather(
     px: Array,
     py: Array,
@@ -38,22 +25,32 @@ def gather(
     radius: int,
     out: Array,
 ) -> None:
-    """Light of each point from the light of the pixels around it that see the same surface.
+    """Add to `out` (N, 3) the light of each point, from the light of the pixels around it that see the same surface.
+
+    A pixel counts by how alike its normal is (cosine to the eighth) and how near it lies to the point's tangent plane.
 
     px, py: (N,) pixel coordinates; src_*: (h, w, 3) computed at every `step`-th pixel; radius in source pixels.
     """
     h, w = src_light.shape[:2]
+    one, least, half = np.float32(1), np.float32(1e-7), np.float32(0.5)
+    scale, near, base = np.float32(1.0 / step), np.float32(0.004), np.float32(0.002)
     for i in range(px.shape[0]):
         if depth[i] <= 0:
             continue
-        cx, cy = int(px[i] / step + 0.5), int(py[i] / step + 0.5)
-        x, y, z = pos[i, 0], pos[i, 1], pos[i, 2]
-        nx, ny, nz = nrm[i, 0], nrm[i, 1], nrm[i, 2]
-        tolerance = 0.004 * depth[i] + 0.002
-        total, r, g, b = 1e-12, 0.0, 0.0, 0.0
+        cx, cy = int(px[i] * scale + half), int(py[i] * scale + half)
+        x, y, z, nx, ny, nz = pos[i, 0], pos[i, 1], pos[i, 2], nrm[i, 0], nrm[i, 1], nrm[i, 2]
+        sharp = one / (near * depth[i] + base)
+        total, r, g, b = np.float32(1e-12), np.float32(0), np.float32(0), np.float32(0)
         for yy in range(max(cy - radius, 0), min(cy + radius + 1, h)):
             for xx in range(max(cx - radius, 0), min(cx + radius + 1, w)):
-                weight = likeness(x, y, z, nx, ny, nz, src_pos[yy, xx], src_nrm[yy, xx], tolerance)
+                alike = nx * src_nrm[yy, xx, 0] + ny * src_nrm[yy, xx, 1] + nz * src_nrm[yy, xx, 2]
+                alike = max(alike, np.float32(0))
+                qx, qy, qz = src_pos[yy, xx, 0], src_pos[yy, xx, 1], src_pos[yy, xx, 2]
+                off = (nx * (x - qx) + ny * (y - qy) + nz * (z - qz)) * sharp
+                soft = one + off * off
+                alike *= alike
+                alike *= alike
+                weight = alike * alike / (soft * soft) + least
                 total += weight
                 r += weight * src_light[yy, xx, 0]
                 g += weight * src_light[yy, xx, 1]
@@ -77,11 +74,11 @@ def find_edges(depth: Array, nrm: Array, key: Array, pos: Array, out: Array) -> 
                 if key[y, x] != key[yy, xx]:
                     edge = True
                     break
-                n, m = nrm[y, x], nrm[yy, xx]
-                step = 0.0
+                step, alike = 0.0, 0.0
                 for k in range(3):
-                    step += (pos[y, x, k] - pos[yy, xx, k]) * n[k]
-                if n[0] * m[0] + n[1] * m[1] + n[2] * m[2] < 0.93 or abs(step) > 0.02 * depth[y, x]:
+                    step += (pos[y, x, k] - pos[yy, xx, k]) * nrm[y, x, k]
+                    alike += nrm[y, x, k] * nrm[yy, xx, k]
+                if alike < 0.93 or abs(step) > 0.02 * depth[y, x]:
                     edge = True
                     break
             out[y, x] = edge

@@ -40,33 +40,25 @@ def bilinear(
 
 @njit(cache=True, nogil=True, inline="always")
 def filtered(
-    texels: Array,
-    levels: Array,
-    u: float,
-    v: float,
-    dux: float,
-    dvx: float,
-    duy: float,
-    dvy: float,
-    linear: Array,
-    out: Array,
+    texels: Array, levels: Array, row: int, u: float, v: float, across: Array, down: Array, linear: Array, out: Array
 ) -> None:
-    """Texture averaged over the pixel's footprint (du/dx ... in repeats per pixel): bilinear taps of one mip level
-    along the longer axis of the footprint, the level chosen by the shorter (Williams 1983; Feline, McCormack 1999)."""
-    height, width = levels[0, 1], levels[0, 2]
-    across = math.sqrt((dux * width) ** 2 + (dvx * height) ** 2)
-    down = math.sqrt((duy * width) ** 2 + (dvy * height) ** 2)
-    if across >= down:
-        longer, shorter, su, sv = across, down, dux, dvx
-    else:
-        longer, shorter, su, sv = down, across, duy, dvy
+    """Texture `row` averaged over the pixel's footprint: bilinear taps of one mip level along the longer axis of the
+    footprint, the level chosen by the shorter (Williams 1983; Feline, McCormack et al. 1999).
+
+    across, down: (2,) change of u and v from pixel to pixel.
+    """
+    height, width = levels[row, 0, 1], levels[row, 0, 2]
+    a = math.sqrt((across[0] * width) ** 2 + (across[1] * height) ** 2)
+    b = math.sqrt((down[0] * width) ** 2 + (down[1] * height) ** 2)
+    longer, shorter, su, sv = (a, b, across[0], across[1]) if a >= b else (b, a, down[0], down[1])
     shorter = max(shorter, longer / _MAX_TAPS, 1e-6)
     taps = min(math.ceil(longer / shorter), _MAX_TAPS) if longer > 1.0 else 1
-    level = min(max(int(math.log2(max(shorter, 1.0)) + 0.4), 0), levels.shape[0] - 1)
+    level = min(max(int(math.log2(max(shorter, 1.0)) + 0.4), 0), levels.shape[1] - 1)
+    offset, height, width = levels[row, level, 0], levels[row, level, 1], levels[row, level, 2]
     out[0] = out[1] = out[2] = 0.0
     for i in range(taps):
         s = (i + 0.5) / taps - 0.5
-        bilinear(texels, levels[level, 0], levels[level, 1], levels[level, 2], u + s * su, v + s * sv, linear, out)
+        bilinear(texels, offset, height, width, u + s * su, v + s * sv, linear, out)
     for k in range(3):
         out[k] /= taps
 
@@ -86,32 +78,37 @@ def cross(a: Array, b: Array, out: Array) -> None:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def set_normals(face: Array, corner: Array, a: float, b: float, d: Array, shaded: Array, geo: Array) -> None:
-    """Interpolated and geometric unit normal, both facing the ray d; `face` (3,) is the unit normal of the triangle.
+def set_normals(
+    face: Array, corner: Array, f: int, a: float, b: float, ray: Array, i: int, shaded: Array, geo: Array
+) -> None:
+    """Row i of the interpolated and of the geometric unit normals, both facing the ray.
 
-    The geometric one stands in where the interpolated one would look away from the viewer or is degenerate.
+    `face` (3,) is the unit normal of triangle f, `corner` (F, 3, 3) the normals at its corners. The geometric one
+    stands in where the interpolated one would look away from the viewer or is degenerate.
     """
-    w, sign = 1.0 - a - b, -1.0 if dot(face, d) > 0 else 1.0
+    w, facing = 1.0 - a - b, face[0] * ray[i, 0] + face[1] * ray[i, 1] + face[2] * ray[i, 2]
+    sign, along, toward, square = -1.0 if facing > 0 else 1.0, 0.0, 0.0, 0.0
     for k in range(3):
-        shaded[k] = w * corner[0, k] + a * corner[1, k] + b * corner[2, k]
-        geo[k] = sign * face[k]
-    length = math.sqrt(dot(shaded, shaded))
-    length = math.copysign(length, dot(shaded, geo))
-    if abs(length) < 0.1 or dot(shaded, d) * length >= 0:
-        shaded[:] = geo
-        return
+        geo[i, k] = sign * face[k]
+        shaded[i, k] = w * corner[f, 0, k] + a * corner[f, 1, k] + b * corner[f, 2, k]
+        along += shaded[i, k] * geo[i, k]
+        toward += shaded[i, k] * ray[i, k]
+        square += shaded[i, k] * shaded[i, k]
+    length = math.copysign(math.sqrt(square), along)
+    usable = abs(length) > 0.1 and toward * length < 0
     for k in range(3):
-        shaded[k] /= length
+        shaded[i, k] = shaded[i, k] / length if usable else geo[i, k]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def set_footprint(face: Array, d: Array, t: float, dd: Array, out: Array) -> None:
-    """How the hit moves on its plane when the ray d moves by dd (Igehy 1999, ray differentials)."""
-    facing = dot(face, d)
+def set_footprint(face: Array, ray: Array, i: int, t: float, change: Array, out: Array) -> None:
+    """How the hit of ray i moves on its plane when the ray moves by `change` (Igehy 1999, ray differentials)."""
+    row = i % change.shape[0]
+    facing = face[0] * ray[i, 0] + face[1] * ray[i, 1] + face[2] * ray[i, 2]
     facing = facing if abs(facing) > 1e-4 else 1e-4
-    slide = dot(face, dd) / facing
+    slide = (face[0] * change[row, 0] + face[1] * change[row, 1] + face[2] * change[row, 2]) / facing
     for k in range(3):
-        out[k] = t * (dd[k] - d[k] * slide)
+        out[k] = t * (change[row, k] - ray[i, k] * slide)
 
 
 @njit(cache=True, nogil=True)
@@ -141,32 +138,37 @@ def hit_surface(
         pos, nrm, geo, alb: (N, 3) float32, filled; 0 where there is no hit.
     """
     colour, e1, e2, face, b1, b2, px, py = np.zeros((8, 3), np.float32)
+    across, down = np.zeros((2, 2), np.float32)
+    # arrays of a tuple are taken out once, and rows never sliced in the loop: numba counts references each time
+    corners, normals, uv, material = tri.corners, tri.normals, tri.uv, tri.material
+    albedo, texture, levels, texels = mat.albedo, mat.texture, mat.levels, mat.texels
+    pos[:], nrm[:], geo[:], alb[:] = 0.0, 0.0, 0.0, 0.0
     for i in range(prim.shape[0]):
-        f = prim[i]
+        f, a, b = prim[i], hit_u[i], hit_v[i]
         if f < 0:
-            pos[i], nrm[i], geo[i], alb[i] = 0.0, 0.0, 0.0, 0.0
             continue
-        o, d, c, uv = origin[i % origin.shape[0]], ray[i], tri.corners[f], tri.uv[f]
         for k in range(3):
-            e1[k], e2[k] = c[1, k] - c[0, k], c[2, k] - c[0, k]
-            pos[i, k] = o[k] + t[i] * d[k]
+            e1[k], e2[k] = corners[f, 1, k] - corners[f, 0, k], corners[f, 2, k] - corners[f, 0, k]
+            pos[i, k] = origin[i % origin.shape[0], k] + t[i] * ray[i, k]
         cross(e1, e2, face)
         area = max(math.sqrt(dot(face, face)), 1e-12)
         for k in range(3):
             face[k] /= area
-        set_normals(face, tri.normals[f], hit_u[i], hit_v[i], d, nrm[i], geo[i])
-        m = tri.material[f]
+        set_normals(face, normals, f, a, b, ray, i, nrm, geo)
+        m = material[f]
         colour[:] = 1.0
-        if mat.texture[m] >= 0:
+        if texture[m] >= 0:
             # barycentric gradients: the dual basis of the two edges in the triangle's plane, times its doubled area
             cross(e2, face, b1)
             cross(face, e1, b2)
-            set_footprint(face, d, t[i], ddx[i % ddx.shape[0]], px)
-            set_footprint(face, d, t[i], ddy[i % ddy.shape[0]], py)
-            ax, bx, ay, by = dot(b1, px) / area, dot(b2, px) / area, dot(b1, py) / area, dot(b2, py) / area
-            u1, v1, u2, v2 = uv[1, 0] - uv[0, 0], uv[1, 1] - uv[0, 1], uv[2, 0] - uv[0, 0], uv[2, 1] - uv[0, 1]
-            u, v = uv[0, 0] + hit_u[i] * u1 + hit_v[i] * u2, uv[0, 1] + hit_u[i] * v1 + hit_v[i] * v2
-            dux, dvx, duy, dvy = ax * u1 + bx * u2, ax * v1 + bx * v2, ay * u1 + by * u2, ay * v1 + by * v2
-            filtered(mat.texels, mat.levels[mat.texture[m]], u, v, dux, dvx, duy, dvy, linear, colour)
+            set_footprint(face, ray, i, t[i], ddx, px)
+            set_footprint(face, ray, i, t[i], ddy, py)
+            for k in range(2):
+                g1, g2 = (uv[f, 1, k] - uv[f, 0, k]) / area, (uv[f, 2, k] - uv[f, 0, k]) / area
+                across[k] = dot(b1, px) * g1 + dot(b2, px) * g2
+                down[k] = dot(b1, py) * g1 + dot(b2, py) * g2
+            u = uv[f, 0, 0] + a * (uv[f, 1, 0] - uv[f, 0, 0]) + b * (uv[f, 2, 0] - uv[f, 0, 0])
+            v = uv[f, 0, 1] + a * (uv[f, 1, 1] - uv[f, 0, 1]) + b * (uv[f, 2, 1] - uv[f, 0, 1])
+            filtered(texels, levels, texture[m], u, v, across, down, linear, colour)
         for k in range(3):
-            alb[i, k] = mat.albedo[m, k] * colour[k]
+            alb[i, k] = albedo[m, k] * colour[k]

@@ -44,6 +44,7 @@ def _turned(name: str, profile: list[tuple[float, float]], sides: int, finish_of
         b.revolve(np.asarray(profile) * scale, (0, 0, 0), finish, sides)
         return part(b, name, "objects")
 
+    make.__name__ = name.replace(" ", "_")
     return make
 
 

@@ -86,7 +86,7 @@ def _longest_stretch(wall: Wall) -> tuple[float, float]:
 def fit_run(
     lay: Layout, wall: Wall, a: float, b: float, h: float, *, main: bool, uppers: bool, role: str, top: float
 ) -> None:
-    """Units from a to b along a wall: tall ones at the outer end, base units under one worktop, wall cupboards above."""
+    """Units from a to b along a wall: tall ones at one end, base units under one worktop, wall cupboards above."""
     rng = lay.rng
     if main and b - a > 2.6:
         for use in ("fridge", "oven", "larder")[: 1 + int(chance(rng, 0.4))]:
@@ -100,7 +100,7 @@ def fit_run(
                 unit = kitchen.tall_unit(rng, lay.style, wide, min(top, lay.height - 0.05), use)
             if _stand(lay, unit, wall, middle):
                 a, b = (a, middle - wide / 2) if middle > (a + b) / 2 else (middle + wide / 2, b)
-    sink, hob = _base(lay, wall, a, b, h, main)
+    hob = _base(lay, wall, a, b, h, main)
     _splash(lay, wall, a, b, h)
     if uppers:
         _uppers(lay, wall, a, b, hob, role, top)
@@ -112,8 +112,8 @@ def _stand(lay: Layout, unit: Part, wall: Wall, along: float, dress: bool = True
     return lay.at_wall(unit, wall, along, gap=0.005, dress=dress)
 
 
-def _base(lay: Layout, wall: Wall, a: float, b: float, h: float, main: bool) -> tuple[float | None, float | None]:
-    """Base units and the worktop; returns where sink and hob are."""
+def _base(lay: Layout, wall: Wall, a: float, b: float, h: float, main: bool) -> float | None:
+    """Base units and the worktop; returns where the hob is."""
     rng, uses = lay.rng, []
     widths = _modules(rng, b - a)
     for w in widths:
@@ -137,7 +137,7 @@ def _base(lay: Layout, wall: Wall, a: float, b: float, h: float, main: bool) -> 
     middle = length / 2
     top = kitchen.worktop(rng, lay.style, length, h, _local(sink, middle), _local(hob, middle))
     lay.at_wall(top, wall, (a + b) / 2, gap=0.0, check=False)
-    return (None if sink is None else a + sink), (None if hob is None else a + hob)
+    return None if hob is None else a + hob
 
 
 def _local(x: float | None, middle: float) -> float | None:
@@ -172,7 +172,7 @@ def _splash(lay: Layout, wall: Wall, a: float, b: float, h: float) -> None:
         lay.at_wall(
             part(builder, "splashback", "wall"), wall, (a + b) / 2, flush=True, gap=0.0, check=False, dress=False
         )
-        lay._taken.pop(), lay._solid.pop()
+        lay.forget()
 
 
 def _uppers(lay: Layout, wall: Wall, a: float, b: float, hob: float | None, role: str, top: float) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
-import numpy as np
-
-from scenewright.worlds import clutter, fixtures, parts, soft, storage
+from scenewright.worlds import clutter, fixtures, kitchen, parts, shell, soft, storage
 from scenewright.worlds.cooking import fit_kitchen
 from scenewright.worlds.layout import Area, Layout
 from scenewright.worlds.parts import Part, chance
@@ -69,7 +68,7 @@ def curtains(lay: Layout, area: Area) -> None:
                 along = min(max(end, half + 0.01), wall.length - half - 0.01)
                 x, y = wall.point(along, 0.1)
                 part_free = lay.is_free((x - 0.1, y - 0.1, x + 0.1, y + 0.1), 0.3, h - 0.3)
-                if part_free or chance(lay.rng, 0.0):
+                if part_free:
                     lay.at_wall(part, wall, along, gap=0.045)
 
 
@@ -104,7 +103,8 @@ def _turned(w: float, d: float, yaw: float) -> tuple[float, float]:
 
 
 def _seat(
-    lay: Layout, area: Area, table: Part, x: float, y: float, yaw: float, per_side: int, seats: int, round_: bool, variant: int
+    lay: Layout, area: Area, table: Part, x: float, y: float, yaw: float, per_side: int, seats: int,
+    round_: bool, variant: int,
 ) -> None:  # fmt: skip
     """Chairs around a placed table, whose claim they may enter."""
     rng, own = lay.rng, lay.last
@@ -366,9 +366,7 @@ def _bathroom(lay: Layout, area: Area) -> None:
 
 
 def _washer(lay: Layout) -> Part:
-    from scenewright.worlds.kitchen import base_unit
-
-    return base_unit(lay.rng, lay.style, 0.6, 0.85, "washer")
+    return kitchen.base_unit(lay.rng, lay.style, 0.6, 0.85, "washer")
 
 
 def _corridor(lay: Layout, area: Area) -> None:
@@ -390,10 +388,8 @@ def _corridor(lay: Layout, area: Area) -> None:
 
 def _hall(lay: Layout, area: Area) -> None:
     rng, style = lay.rng, lay.style
-    from scenewright.worlds.shell import pillar
-
     for _ in range(int(rng.integers(0, 4))):
-        lay.somewhere(pillar(rng, style, lay.height - 1e-3), area.rect, turn=False, margin=0.5)
+        lay.somewhere(shell.pillar(rng, style, lay.height - 1e-3), area.rect, turn=False, margin=0.5)
     if chance(rng, 0.4):
         fit_kitchen(lay, area)
     variant, room = int(rng.integers(4)), area.size[0] * area.size[1]
@@ -454,12 +450,12 @@ def odds_and_ends(lay: Layout, area: Area) -> None:
     rng, style, (w, d) = lay.rng, lay.style, area.size
     for _ in range(int(rng.poisson(0.9 if area.kind in ("bathroom", "corridor") else 1.5))):
         h = float(rng.uniform(0.4, 1.9))
-        part = lay.make("plant", lambda h=h: clutter.potted_plant(rng, style, h), 0.4)
+        part = lay.make("plant", partial(clutter.potted_plant, rng, style, h), 0.4)
         lay.somewhere_at_wall(part, area, gap=0.03, corner=0.6, tries=6)
     makers = (fixtures.bin_, clutter.cardboard_box, clutter.handbag, fixtures.bin_, parts.stool, clutter.cardboard_box)
     for _ in range(int(rng.poisson(0.12 * w * d * lay.density))):
         maker = makers[int(rng.integers(len(makers)))]
-        part = lay.make(maker.__name__, lambda maker=maker: maker(rng, style), 0.3)
+        part = lay.make(maker.__name__, partial(maker, rng, style), 0.3)
         lay.somewhere_at_wall(part, area, gap=0.03, tries=6) if chance(rng, 0.75) else lay.somewhere(
             part, area.rect, tries=5
         )
@@ -467,5 +463,3 @@ def odds_and_ends(lay: Layout, area: Area) -> None:
         person = lay.supply("person", rng)
         if person is not None:
             lay.somewhere(person, area.rect, margin=0.05)
-    table_lights = np.array([f for f in lay.focus if 0.5 < f[2] < 0.9])
-    del table_lights

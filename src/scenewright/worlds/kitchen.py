@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from scenewright.worlds.parts import Part, Surface, bar_handle, chance, jitter, part
@@ -32,7 +34,7 @@ def base_unit(rng: np.random.Generator, style: Style, w: float, h: float, use: s
             bar_handle(b, 0, y, h - 0.06, 0.7 * w, style["handle"])
     elif use == "drawers":
         edges = np.array([PLINTH, PLINTH + 0.29, PLINTH + 0.58, h - 0.003])
-        for z0, z1 in zip(edges, edges[1:], strict=False):
+        for z0, z1 in pairwise(edges):
             b.box((-w / 2 + 0.002, y, z0 + 0.002), (w / 2 - 0.002, y + 0.018, z1 - 0.002), style["front"])
             bar_handle(b, 0, y, z1 - 0.05, min(0.32, 0.55 * w), style["handle"])
     else:

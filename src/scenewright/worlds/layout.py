@@ -86,6 +86,11 @@ class Layout:
         """(N, 6) filled boxes x0 y0 x1 y1 z0 z1."""
         return np.asarray([t for t, s in zip(self._taken, self._solid, strict=True) if s]).reshape(-1, 6)
 
+    def forget(self) -> None:
+        """Take the newest claim back: the thing placed last is flat against a wall and hinders nothing."""
+        self._taken.pop()
+        self._solid.pop()
+
     @property
     def last(self) -> int:
         """Number of the newest claim."""

@@ -20,7 +20,8 @@ _SIZES = {
 }  # fmt: skip
 _NEIGHBOURS = {
     "kitchen": ("living room", "kitchen", "corridor", "office", "hall"), "office": ("office", "corridor", "kitchen"),
-    "living room": ("kitchen", "corridor", "living room", "bedroom"), "bedroom": ("corridor", "bathroom", "living room"),
+    "living room": ("kitchen", "corridor", "living room", "bedroom"),
+    "bedroom": ("corridor", "bathroom", "living room"),
     "bathroom": ("corridor", "bedroom"), "corridor": ("office", "kitchen", "living room", "bedroom"),
     "hall": ("kitchen", "corridor", "office"),
 }  # fmt: skip

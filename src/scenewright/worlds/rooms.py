@@ -11,7 +11,7 @@ from scenewright.errors import InputError
 from scenewright.labels import LABELS
 from scenewright.worlds import fixtures
 from scenewright.worlds.furnish import furnish
-from scenewright.worlds.layout import Layout, Supply
+from scenewright.worlds.layout import Layout
 from scenewright.worlds.library import Library
 from scenewright.worlds.model import Lamp, Placed, Room
 from scenewright.worlds.parts import Part, chance
@@ -92,13 +92,13 @@ def _reserve(layout: Layout, plan: Plan) -> None:
             layout.reserve(rect, o.z0 + 0.005, min(o.z1, 2.1) if o.kind != "window" else o.z1)
         if wall.both:
             x = 0.0
-            for o in [*sorted(wall.openings, key=lambda o: o.a), None]:
-                stop = wall.length if o is None else o.a
+            gaps = [(o.a, o.b) for o in sorted(wall.openings, key=lambda o: o.a)]
+            for stop, after in [*gaps, (wall.length, wall.length)]:
                 if stop - x > 0.01:
                     p, q = wall.point(x, -wall.thickness), wall.point(stop, 0.0)
                     box = (min(p[0], q[0]), min(p[1], q[1]), max(p[0], q[0]), max(p[1], q[1]))
                     layout.claim(box, 0.0, layout.height)
-                x = wall.length if o is None else o.b
+                x = after
 
 
 def _lights(rng: np.random.Generator, lay: Layout, plan: Plan) -> tuple[tuple[Lamp, ...], tuple[float, float, float]]:
@@ -123,7 +123,8 @@ def _ceiling_lamps(
 ) -> list[Lamp]:
     """One to three fittings of one kind over an area."""
     x0, y0, x1, y1 = rect
-    w, d, out = x1 - x0, y1 - y0, []
+    w, d = x1 - x0, y1 - y0
+    out: list[Lamp] = []
     count = 1 if w * d < 14 else 2 if w * d < 30 else 3
     kind = str(rng.choice(["flat", "pendant", "track"], p=[0.5, 0.3, 0.2]))
     for i in range(count):
@@ -163,7 +164,7 @@ def standing_rectangles(solid: NDArray[np.float64], plan: Plan, person: float = 
             j0, j1 = math.floor((y0 - 0.12) / _CELL + 1e-6), math.ceil((y1 + 0.12) / _CELL - 1e-6)
             free[max(j0, 0) : max(j1, 0), max(i0, 0) : max(i1, 0)] = False
     free[[0, 1, -1], :], free[:, [0, 1, -1]] = False, False
-    out = []
+    out: list[tuple[float, float, float, float]] = []
     for _ in range(9):
         i0, j0, i1, j1 = _largest_rectangle(free)
         if (i1 - i0) * (j1 - j0) < (12 if not out else 25) or min(i1 - i0, j1 - j0) < 2:

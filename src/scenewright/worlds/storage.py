@@ -64,7 +64,7 @@ def shelf(
 
 
 def wall_shelf(rng: np.random.Generator, style: Style, w: float) -> Part:
-    """A board on brackets, its back at +y; partly filled with books. Its frame's origin is at the board's under side."""
+    """A board on brackets, its back at +y, partly filled with books; the origin is at the board's under side."""
     b, d, t = MeshBuilder(), jitter(rng, 0.24), 0.025
     b.box((-w / 2, -d / 2, 0), (w / 2, d / 2, t), style["wood"] if chance(rng, 0.5) else style["fabric2"])
     for x in (-w / 2 + 0.12, w / 2 - 0.12):

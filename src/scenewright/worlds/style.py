@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from scenewright.worlds.looks import outside, print_finish, surface
 from scenewright.worlds.solids import Finish, plain
@@ -57,7 +58,7 @@ _TILES: tuple[Colour, ...] = (
 )  # fmt: skip
 
 
-def linear(colour: Sequence[float]) -> Colour:
+def linear(colour: ArrayLike) -> Colour:
     """Linear RGB of an sRGB colour, both in [0, 1]."""
     c = np.clip(np.asarray(colour, np.float64), 0.0, 1.0)
     r, g, b = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)

@@ -177,6 +177,21 @@ def test_pages_are_deterministic_and_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
 
 
+@pytest.mark.parametrize(
+    ("name", "unit", "title"),
+    [
+        ("ate_se3_m", "m", "ATE SE3"),
+        ("peak_memory_mb", "MB", "Peak memory"),
+        ("m", "m", "M"),
+        ("Depth within 10 %", "%", "Depth within 10 %"),
+        ("", "", ""),
+    ],
+)
+def test_figures_have_names_for_people(name: str, unit: str, title: str) -> None:
+    page = build_page(room_report(cells=2, figures=[SceneFigure(name, 1.0, unit)]))
+    assert f'<th scope="row">{title}</th>' in page
+
+
 # From a folder
 
 

@@ -27,6 +27,7 @@ REPORT_NAME = "report.html"
 MAX_PAGE_BYTES = 30 << 20
 _SCRIPTS = ("math.js", "mesh.js", "renderer.js", "controls.js", "page.js")
 _UNKNOWN_LABEL = (128, 132, 138)  # the table's near-black would read as a hole in the surface
+_ACRONYMS = {"ate", "rpe", "pcd", "fps", "rmse", "miou", "se3", "sim3"}
 _HINT = "Drag to turn, right-drag to move, wheel to zoom, double-click to centre"
 
 
@@ -295,7 +296,16 @@ def _figures(figures: Sequence[SceneFigure]) -> Html:
 def _figure(figure: SceneFigure) -> Html:
     value = "not measured" if figure.value is None else f"{figure.value:.4g} {figure.unit}".strip()
     cells = [tag("td", value, class_="number"), tag("td", figure.protocol, class_="protocol")]
-    return tag("tr", tag("th", figure.name, scope="row"), *cells)
+    return tag("tr", tag("th", _readable(figure), scope="row"), *cells)
+
+
+def _readable(figure: SceneFigure) -> str:
+    """A figure's name for people: `ate_se3_m` in m becomes "ATE SE3"."""
+    words = figure.name.split("_")
+    if len(words) > 1 and words[-1].lower() == figure.unit.lower():
+        words = words[:-1]
+    words = [word.upper() if word in _ACRONYMS else word for word in words]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def _making(content: _Content) -> Html:

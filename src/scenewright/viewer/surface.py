@@ -181,15 +181,17 @@ def home_view(
     Returns:
         `centre`, `radius` of what is seen and `direction` from the centre to the eye.
     """
-    low, high = np.quantile(points, (0.01, 0.99), axis=0) if len(points) else (-np.ones(3), np.ones(3))
+    low, high = np.quantile(points, (0.03, 0.97), axis=0) if len(points) else (-np.ones(3), np.ones(3))
+    centre = (low + high) / 2
     basis = _horizontal(up)
     mean = basis @ forward.mean(0) if len(forward) else np.zeros(2)
     ahead = mean / np.linalg.norm(mean) if np.linalg.norm(mean) > 0.3 else np.array([-0.8, -0.6])
     turn = math.radians(25)
     ahead = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) @ ahead
     direction = -(ahead @ basis) * math.cos(math.radians(35)) + up * math.sin(math.radians(35))
-    radius = max(float(np.linalg.norm(high - low)) / 2, 1e-6)
-    return {"centre": ((low + high) / 2).tolist(), "radius": radius, "direction": direction.tolist()}
+    away = np.linalg.norm(points - centre, axis=1) if len(points) else np.ones(1)
+    radius = max(float(np.quantile(away, 0.93)), 1e-6)  # stray pieces far off do not shrink the rest
+    return {"centre": centre.tolist(), "radius": radius, "direction": direction.tolist()}
 
 
 def _horizontal(up: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -53,7 +53,7 @@ class View {
     this.mesh = readMesh(SCENE.mesh, byId("mesh-vertices").textContent, byId("mesh-indices").textContent);
     this.renderer = new Renderer(this.canvas, this.mesh);
     this.orbit = new Orbit(SCENE.up, SCENE.home);
-    this.frustumSize = SCENE.home.radius * 0.05;
+    this.frustumSize = SCENE.home.radius * 0.06 * Math.min(1, Math.sqrt(20 / (SCENE.keyframes.length || 1)));
     this.points = [];
     this.setLines();
     attachControls(this.canvas, this.orbit, { change: () => this.moved(), tap: (x, y, double) => this.tap(x, y, double) });

@@ -221,3 +221,41 @@ def test_the_page_answers_its_buttons(tmp_path: Path) -> None:
         assert re.fullmatch(r"\d\.\d\d s: .*, (ok|lost|relocalised)", readout)
     assert seen["left"] == ""
     assert seen["address"] == ["true", "true", False]
+
+
+def test_two_fingers_and_keys(tmp_path: Path) -> None:
+    got = evaluate(
+        tmp_path,
+        None,
+        """
+        const canvas = document.body.appendChild(document.createElement("div"));
+        Object.assign(canvas.style, { width: "400px", height: "400px", position: "fixed", left: 0, top: 0 });
+        canvas.setPointerCapture = () => {};
+        const orbit = new Orbit([0, 0, 1], { centre: [0, 0, 0], radius: 1, direction: [0, -1, 0] });
+        let taps = 0, changes = 0;
+        attachControls(canvas, orbit, { change: () => changes++, tap: () => taps++ });
+        const send = (type, id, x, y, more) => canvas.dispatchEvent(
+          new PointerEvent(type, { pointerId: id, clientX: x, clientY: y, ...more }));
+        const start = orbit.state;
+        send("pointerdown", 1, 150, 200); send("pointerdown", 2, 250, 200);
+        send("pointermove", 1, 100, 200); send("pointermove", 2, 300, 200);
+        const pinched = orbit.state;
+        send("pointermove", 1, 120, 200); send("pointermove", 2, 320, 200);
+        const slid = orbit.state;
+        send("pointerup", 1, 120, 200); send("pointerup", 2, 320, 200);
+        send("pointerdown", 3, 200, 200, { buttons: 1 }); send("pointermove", 3, 210, 200, { buttons: 1 });
+        send("pointerup", 3, 210, 200);
+        const turned = orbit.state;
+        send("pointerdown", 4, 200, 200); send("pointerup", 4, 201, 200);
+        for (const key of ["ArrowLeft", "+", "x"]) canvas.dispatchEvent(new KeyboardEvent("keydown", { key }));
+        return { start, pinched, slid, turned, keyed: orbit.state, taps, changes };""",
+    )
+    assert got["pinched"]["distance"] == pytest.approx(got["start"]["distance"] / 2)
+    assert got["pinched"]["azimuth"] == got["start"]["azimuth"]
+    assert got["slid"]["target"][0] < got["pinched"]["target"][0]  # the scene follows the fingers
+    assert got["slid"]["distance"] == pytest.approx(got["pinched"]["distance"])
+    assert got["turned"]["azimuth"] < got["slid"]["azimuth"]
+    assert got["keyed"]["azimuth"] == pytest.approx(got["turned"]["azimuth"] + 0.08)
+    assert got["keyed"]["distance"] == pytest.approx(0.9 * got["turned"]["distance"])
+    assert got["taps"] == 1
+    assert got["changes"] == 7

@@ -221,7 +221,7 @@ def _binary(path: object, file: IO[bytes], order: str, element: _Element) -> NDA
     table = np.frombuffer(file.read(element.count * record.itemsize), record)
     if _CORNERS in (record.names or ()):
         for row in np.flatnonzero(table[_CORNERS] != 3)[:1]:
-            found = f"a face of {table['count'][row]} corners at byte {start + int(row) * record.itemsize}"
+            found = f"a face of {table[_CORNERS][row]} corners at byte {start + int(row) * record.itemsize}"
             raise FormatError(path, found, "triangles")
     return table
 

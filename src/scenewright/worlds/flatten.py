@@ -199,7 +199,7 @@ def _fixture_radius(lamp: Lamp, emitting: Floats) -> float:
     """How far the lamp's own glowing shade reaches: shadow rays end before it."""
     distance = np.linalg.norm(emitting.reshape(-1, 3) - np.asarray(lamp.position, np.float32), axis=1)
     near = distance[distance < _FIXTURE_RADIUS_M]
-    return max(lamp.radius, float(near.max()) + 0.01 if len(near) else 0.0)
+    return lamp.radius + (float(near.max()) + 0.01 if len(near) else 0.0)
 
 
 def _lights(lamps: tuple[Lamp, ...], triangles: Triangles, surfaces: Surfaces) -> Lights:

@@ -74,6 +74,7 @@ def collect(pos: Array, geo: Array, prim: Array, light: Array, low: Array, total
 @njit(cache=True, nogil=True)
 def gather_indirect(
     index: Array,
+    phase: Array,
     rays: int,
     o: Array,
     d: Array,
@@ -89,7 +90,8 @@ def gather_indirect(
 ) -> None:
     """Mean radiance over the hemisphere of each point: what the surfaces that its rays meet send back, or `ambient`.
 
-    Grid positions are jittered by half a cell, which interpolates in the mean. out: (N, 3), rows `index` are set.
+    Grid positions are jittered by half a cell, which interpolates in the mean, and alike for equal phases (N,), which
+    leaves no noise between windows that hold each phase once. out: (N, 3), rows `index` are set.
     """
     shape = (radiance.shape[0], radiance.shape[1], radiance.shape[2])
     e1, e2, n = np.zeros((3, 3), np.float32)
@@ -109,9 +111,10 @@ def gather_indirect(
             if n[0] * d[r, 0] + n[1] * d[r, 1] + n[2] * d[r, 2] > 0:
                 for k in range(3):
                     n[k] = -n[k]
-            x = o[r, 0] + t[r] * d[r, 0] + (random_unit(r, 1, seed) - 0.5) * _CELL_M
-            y = o[r, 1] + t[r] * d[r, 1] + (random_unit(r, 2, seed) - 0.5) * _CELL_M
-            z = o[r, 2] + t[r] * d[r, 2] + (random_unit(r, 3, seed) - 0.5) * _CELL_M
+            place = phase[i] * rays + r - p * rays
+            x = o[r, 0] + t[r] * d[r, 0] + (random_unit(place, 1, seed) - 0.5) * _CELL_M
+            y = o[r, 1] + t[r] * d[r, 1] + (random_unit(place, 2, seed) - 0.5) * _CELL_M
+            z = o[r, 2] + t[r] * d[r, 2] + (random_unit(place, 3, seed) - 0.5) * _CELL_M
             x0, y0, z0 = cell(shape, low, x, y, z)
             s, m = side(n), material[f]
             for k in range(3):
@@ -125,15 +128,15 @@ def incoming(tracer: Tracer, grid: LightGrid, hits: Hits, sampling: Sampling, am
     if len(index):
         o, d, found = tracer.hemisphere(hits, index, sampling)
         gather_indirect(
-            index, sampling.rays, o, d, found["primID"], found["tfar"], flat.triangles, flat.surfaces,
+            index, sampling.phase, sampling.rays, o, d, found["primID"], found["tfar"], flat.triangles, flat.surfaces,
             grid.radiance, grid.low, ambient, sampling.seed, out,
         )  # fmt: skip
     return out
 
 
 def _fill(total: Floats, count: Floats) -> Floats:
-    """Mean light per cell; cells without points take it from wider and wider surroundings of their side."""
-    for width, weight in ((3, 1e-2), (7, 1e-4)):
+    """Mean light per cell and its neighbours; cells without points take it from wider surroundings of their side."""
+    for width, weight in ((3, 4.0), (7, 1e-3)):
         size = (width, width, width, 1)
         total = total + weight * uniform_filter(total, (*size, 1), mode="constant")
         count = count + weight * uniform_filter(count, size, mode="constant")

@@ -40,7 +40,7 @@ class Quality:
     lamp_rays: int = 1
     soft_step: int = 2
     face_rays: int = 1
-    bounce_rays: int = 4
+    bounce_rays: int = 6
     reflections: bool = True
 
 

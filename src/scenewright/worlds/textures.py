@@ -131,7 +131,7 @@ def planks(generator: Generator, colour: Colour) -> Texture:
 
 def laminate(generator: Generator, colour: Colour) -> Texture:
     """Three-strip parquet or laminate: narrow strips 65 mm wide, fine joints."""
-    return _boards(generator, colour, (1.95, 1.95), 420, 0.065, 0.45, 0.13, 0.25, float(generator.uniform(0.25, 0.55)))
+    return _boards(generator, colour, (1.95, 1.95), 420, 0.065, 0.45, 0.10, 0.25, float(generator.uniform(0.25, 0.55)))
 
 
 def _boards(
@@ -159,7 +159,7 @@ def _boards(
     dy, dx = generator.integers(0, h, n), generator.integers(0, w, n)
     grain = grain[(np.arange(h)[:, None] + dy[board]) % h, (np.arange(w)[None] + dx[board]) % w]
     tone = generator.normal(0, spread, n).astype(np.float32)[board]
-    warm = generator.normal(0, 0.035, n).astype(np.float32)[board]
+    warm = generator.normal(0, 0.02, n).astype(np.float32)[board]
     image = _paint(colour, generator.uniform(0.06, 0.12) * grain + tone, warm)
     gap_y = np.abs(y - np.rint(y)) * h / rows < 0.0012 * ppm
     gap_x = np.abs(along - np.rint(along)) * w / per_row < 0.0012 * ppm

@@ -140,11 +140,12 @@ def _worth_seeing(renderer: Renderer, camera: Camera, T: Doubles, g: Generator, 
     depth = small.depth_m
     if (depth <= 0).mean() > 0.3 or (depth[depth > 0] < 0.3).mean() > 0.02:
         return False
-    shell = np.isin(small.labels, _SHELL).mean()
+    shell = float(np.isin(small.labels, _SHELL).mean())
+    bare = shell + 0.7 * float((small.labels == LABELS.index("floor")).mean())
     _, counts = np.unique(small.instances, return_counts=True)
     things = int((counts >= 4).sum())
-    if shell > 0.85 or things < 3:
-        return bool(g.random() < 0.04) and things >= 2
+    if bare > 0.72 or shell > 0.6 or things < 4:
+        return bool(g.random() < (0.12 if bare < 0.85 and things >= 3 else 0.02)) and things >= 2
     return mode != "close" or float(np.median(depth)) < 2.2
 
 
@@ -245,8 +246,9 @@ def _gaze(renderer: Renderer, eyes: Doubles, rate_hz: float, g: Generator) -> Do
         options[:, 2] = options[:, 2].clip(-0.75, 0.3)
         free = renderer.distance(np.broadcast_to(eyes[i], options.shape), options)
         score = np.minimum(free, 4.0) - 2.0 * (length < 0.7)
-        if looks:
-            score = score - 2.5 * np.arccos(np.clip(options @ looks[-1] / np.linalg.norm(options, axis=1), -1, 1))
+        if looks:  # turn on to something else, by about 45 degrees
+            turn = np.arccos(np.clip(options @ looks[-1] / np.linalg.norm(options, axis=1), -1, 1))
+            score = score - 2.5 * np.abs(turn - 0.8)
         looks.append(options[int(score.argmax())])
     table = np.stack([*looks, looks[0]])
     path = np.stack([np.interp(np.arange(n), at, table[:, k]) for k in range(3)], 1)

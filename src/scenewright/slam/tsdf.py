@@ -39,7 +39,7 @@ class TsdfOptions:
     """
 
     voxel_m: float = 0.025
-    truncation_voxels: tuple[float, float] = (4.0, 16.0)
+    truncation_voxels: tuple[float, float] = (4.0, 24.0)
     max_relative_sd: float = 0.15
     edge: float = 0.05
     border_px: int = 8

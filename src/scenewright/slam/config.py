@@ -160,10 +160,10 @@ class OdometryConfig:
     enabled: bool = True
     corners: int = 300
     spacing_px: int = 10
-    window_px: int = 15
+    window_px: int = 21
     flow_px: float = 10.0
     survival: float = 0.7
-    window: int = 8
+    window: int = 12
     fixed: int = 12
     minimum_inliers: int = 20
     prior_sd: float = 0.5

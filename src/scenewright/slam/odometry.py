@@ -141,9 +141,9 @@ class Odometry:
 
     def _ransac(self, X: Array, pixels: Array) -> Array | None:
         ok, rotation, translation, inliers = cv2.solvePnPRansac(
-            X, pixels, self.intrinsics.matrix(), None, iterationsCount=200, reprojectionError=4.0, flags=cv2.SOLVEPNP_EPNP
+            X, pixels, self.intrinsics.matrix(), None, iterationsCount=1000, reprojectionError=4.0, flags=cv2.SOLVEPNP_AP3P
         )
-        if not ok or inliers is None or len(inliers) < self.config.minimum_inliers:
+        if not ok or inliers is None or len(inliers) < 0.75 * self.config.minimum_inliers:
             return None
         return np.hstack([cv2.Rodrigues(rotation)[0], translation.reshape(3, 1)])
 

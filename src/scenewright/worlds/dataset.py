@@ -16,7 +16,8 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,15 @@ from numpy.typing import NDArray
 from scenewright.errors import FormatError, InputError
 from scenewright.files import write_bytes
 from scenewright.worlds.library import Library
-from scenewright.worlds.render import BEST, Quality, Renderer
+from scenewright.worlds.render import FAST, Quality, Renderer
 from scenewright.worlds.rooms import SPLITS, build_room
 from scenewright.worlds.sensor import sample_sensor
 from scenewright.worlds.walks import sample_view
 
 MAGIC = b"SWROOMS1"
 SUFFIX = ".rooms"
+TRAINING = replace(FAST, reflections=True)
+"""What training pictures may cost: about a tenth of a second."""
 _MAX_HEADER = 16 << 20
 _MAX_DEPTH_MM = 65535
 
@@ -65,7 +68,7 @@ def render_shard(
     views_per_room: int = 4,
     size: tuple[int, int] = (240, 180),
     library: Library | None = None,
-    quality: Quality = BEST,
+    quality: Quality = TRAINING,
 ) -> int:
     """Render views of rooms into one shard, written in one step; returns how many views it holds.
 
@@ -231,10 +234,15 @@ def shard_path(folder: str | Path, split: str, first_seed: int) -> Path:
     return Path(folder) / f"{split}-{first_seed:08d}{SUFFIX}"
 
 
+@cache
+def _library() -> Library | None:
+    """The installed furniture, opened once in each process: its models are slow to read and quick to keep."""
+    return Library.installed()
+
+
 def _job(arguments: tuple[Path, list[int], str, int, tuple[int, int], bool]) -> int:
     path, seeds, split, views, size, use_library = arguments
-    library = Library.installed() if use_library else None
-    return render_shard(path, seeds, split, views, size, library)
+    return render_shard(path, seeds, split, views, size, _library() if use_library else None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

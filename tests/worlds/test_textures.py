@@ -140,3 +140,103 @@ def test_what_is_no_print_is_refused(tmp_path):
         prints.Photos([tmp_path / "missing"])
     with pytest.raises(InputError, match="readable picture"):
         prints.Photos([tmp_path])
+
+
+def correlation(image: np.ndarray, dy: int, dx: int) -> float:
+    """Of a grey picture with itself shifted."""
+    x = image.astype(float).mean(-1)
+    x = x - x.mean()
+    return float((x * np.roll(x, (dy, dx), (0, 1))).mean() / (x * x).mean())
+
+
+@pytest.mark.parametrize("kind", ["wood", "brushed"])
+def test_grain_runs_along_u(kind):
+    got = textures.texture(kind, 2, COLOUR)
+    assert got.grained
+    assert correlation(got.image, 0, 12) > correlation(got.image, 12, 0) + 0.15
+
+
+def test_parquet_turns_from_square_to_square():
+    got = textures.texture("parquet", 0, COLOUR)
+    side = round(0.16 * got.px_per_m)
+    x = got.image.astype(float).mean(-1)
+    along = (
+        np.abs(np.diff(x, axis=1))[: side - 1, : side - 1].mean(),
+        np.abs(np.diff(x, axis=0))[: side - 1, : side - 1].mean(),
+    )
+    turned = np.abs(np.diff(x, axis=1))[: side - 1, side : 2 * side - 1].mean()
+    assert along[0] < along[1]  # strips of the first square run along u
+    assert turned > along[0]
+
+
+def test_boards_have_the_width_they_say():
+    """Dark joints of planks repeat every 0.1, 0.125 or 0.2 m."""
+    for variant in range(4):
+        got = textures.texture("planks", variant, (0.7, 0.5, 0.35))
+        rows = got.image.astype(float).mean(-1).mean(1)
+        joints = np.flatnonzero(rows < np.percentile(rows, 50) * 0.85)
+        starts = joints[np.diff(joints, prepend=-10) > 3]
+        pitch = np.median(np.diff(starts)) / got.px_per_m
+        assert min(abs(pitch - w) for w in (0.1, 0.125, 0.2)) < 0.006
+
+
+def test_carpets_can_be_saturated():
+    blue = textures.texture("carpet", 0, (0.1, 0.2, 0.6)).image.astype(float).mean((0, 1))
+    assert blue[2] > 2 * blue[0]
+
+
+def test_running_bond_shifts_every_second_course():
+    got = textures.texture("brick", 1, (0.6, 0.3, 0.2))
+    course = got.image.shape[0] * 0.075 / got.size_m[1]
+    grey = got.image.astype(float).mean(-1)
+    middle = [grey[int((i + 0.5) * course)] for i in range(4)]
+    near = lambda a, b: float(np.corrcoef(a > a.mean() * 1.15, b > b.mean() * 1.15)[0, 1])  # noqa: E731
+    assert near(middle[0], middle[2]) > near(middle[0], middle[1]) + 0.3
+
+
+def test_light_and_dark_bodies_get_fitting_joints():
+    light = textures.texture("tiles", 0, (0.9, 0.9, 0.88))
+    dark = textures.texture("tiles", 0, (0.15, 0.15, 0.17))
+    assert light.image.mean() > 200
+    assert dark.image.mean() < 80
+
+
+def test_keyboard_keys_are_19_mm():
+    got = prints.printed("keyboard", np.random.default_rng(1), (0.44, 0.13), max_px=1200)
+    row = got.image[int(got.image.shape[0] * 0.25)].astype(float).mean(-1)
+    centred = row - row.mean()
+    scores = {mm: float((centred * np.roll(centred, round(mm / 1000 * got.px_per_m))).mean()) for mm in range(12, 30)}
+    assert max(scores, key=lambda k: scores[k]) == 19
+
+
+def test_book_backs_are_12_to_60_mm_wide():
+    got = prints.printed("spines", np.random.default_rng(3), (0.8, 0.24), max_px=1600)
+    foot = got.image[-3].astype(int)
+    edges = np.flatnonzero(np.abs(np.diff(foot, axis=0)).sum(1) > 12) / got.px_per_m
+    assert 12 < (np.diff(edges) > 0.008).sum() < 60
+
+
+def test_prints_of_unlike_seeds_are_unlike():
+    for kind in prints.PRINTS:
+        shapes = [prints.printed(kind, np.random.default_rng(i), (0.3, 0.2)).image for i in range(4)]
+        assert len({x.tobytes() for x in shapes}) == 4
+
+
+def test_tiny_and_huge_prints():
+    for kind in prints.PRINTS:
+        for size in ((0.01, 0.01), (3.0, 2.0), (0.02, 0.9)):
+            got = prints.printed(kind, np.random.default_rng(0), size)
+            assert min(got.image.shape[:2]) >= 2
+            assert max(got.image.shape[:2]) <= 642
+
+
+def test_photo_crops_stay_inside_their_picture(tmp_path):
+    frame = np.full((120, 90, 3), 128, np.uint8)
+    frame[0], frame[-1], frame[:, 0], frame[:, -1] = 0, 0, 0, 0
+    assert cv2.imwrite(str(tmp_path / "frame.png"), frame)
+    photos = prints.Photos([tmp_path])
+    for i in range(20):
+        g = np.random.default_rng(i)
+        crop = photos.crop(g, int(g.integers(2, 200)), int(g.integers(2, 200)))
+        assert crop.min() >= 0
+        assert np.median(crop) == 128

@@ -162,3 +162,77 @@ def test_a_bare_room_is_refused():
     renderer = Renderer(handmade.world(wall))
     with pytest.raises(InputError, match="worth seeing"):
         walks.sample_view(renderer, np.random.default_rng(0), (64, 48), attempts=10)
+
+
+def test_close_ups_are_close_and_long_views_long(renderer, views):
+    def middle(mode: str) -> float:
+        small = [renderer.truth(v.camera.resize(24, 18), v.T_world_cam).depth_m for v in views if v.mode == mode]
+        return float(np.median([np.median(d) for d in small]))
+
+    assert middle("close") < 1.8
+    assert middle("long") > middle("close")
+
+
+def test_long_views_look_down_the_longest_way():
+    from scenewright.worlds.model import Material
+
+    grey = Material((0.5, 0.5, 0.5))
+    things = [
+        handmade.placed(handmade.quad((0, 0, 0), (20, 0, 0), (20, 2, 0), (0, 2, 0), grey), "floor", "floor"),
+        handmade.placed(handmade.quad((0, 0, 0), (0, 0, 3), (20, 0, 3), (20, 0, 0), grey), "wall", "wall"),
+        handmade.placed(handmade.quad((0, 2, 0), (20, 2, 0), (20, 2, 3), (0, 2, 3), grey), "wall", "wall"),
+        handmade.placed(handmade.quad((0, 0, 0), (0, 2, 0), (0, 2, 3), (0, 0, 3), grey), "wall", "wall"),
+        handmade.placed(handmade.quad((20, 0, 0), (20, 0, 3), (20, 2, 3), (20, 2, 0), grey), "wall", "wall"),
+    ]
+    room = dataclasses.replace(
+        handmade.world(*things, extent=(20.0, 2.0, 3.0)), free=np.array([[0.5, 0.5, 3.0, 1.5]], np.float32)
+    )
+    renderer = Renderer(room)
+    for seed in range(8):
+        T = walks._propose(renderer, np.random.default_rng(seed), "long")
+        assert T[0, 2] > 0.7  # along +x, where 17 m and more are open
+
+
+def test_resting_people_still_look_about(renderer):
+    """Even where there is hardly room to step, the walk is a valid, closed sequence."""
+    room = dataclasses.replace(renderer.room, free=np.array([[0.8, 0.8, 1.05, 1.05]], np.float32))
+    walk = walks.handheld_walk(Renderer(room), np.random.default_rng(0), 120)
+    p = walk.T_world_cam[:, :3, 3]
+    assert np.ptp(p[:, 0]) < 0.3
+    assert np.ptp(p[:, 1]) < 0.3
+    assert np.isfinite(walk.T_world_cam).all()
+
+
+@pytest.mark.parametrize("frames", [3, 4, 7])
+def test_shortest_walks(renderer, frames):
+    walk = walks.handheld_walk(renderer, np.random.default_rng(1), frames)
+    assert walk.T_world_cam.shape == (frames, 4, 4)
+    R = walk.T_world_cam[:, :3, :3]
+    np.testing.assert_allclose(R @ R.transpose(0, 2, 1), np.broadcast_to(np.eye(3), R.shape), atol=1e-9)
+
+
+def test_walks_are_functions_of_the_generator(renderer):
+    a, b = (walks.handheld_walk(renderer, np.random.default_rng(6), 60).T_world_cam for _ in range(2))
+    other = walks.handheld_walk(renderer, np.random.default_rng(7), 60).T_world_cam
+    np.testing.assert_array_equal(a, b)
+    assert np.abs(a - other).max() > 0.1
+
+
+def test_free_grid_is_the_largest_connected_part():
+    free = np.array([[0.3, 0.3, 1.0, 2.7], [2.0, 0.3, 2.4, 0.7], [1.0, 1.0, 1.3, 1.4]], np.float32)
+    grid = walks._free_grid(dataclasses.replace(handmade.room(), free=free))
+    assert grid[int(0.6 / 0.05), int(2.0 / 0.05)]
+    assert grid[int(1.2 / 0.05), int(1.2 / 0.05)]  # joined to the first
+    assert not grid[int(2.2 / 0.05), int(0.5 / 0.05)]  # an island
+    assert grid.sum() * 0.0025 == pytest.approx(0.7 * 2.4 + 0.3 * 0.4, rel=0.15)  # whole cells only
+
+
+def test_routes_go_round_corners():
+    grid = np.zeros((40, 40), bool)
+    grid[2:6, 2:38] = grid[2:38, 33:38] = True
+    way = walks._route(grid, np.array([3, 3]), np.array([36, 35]))
+    cells = way.astype(int)
+    assert grid[cells[:, 0], cells[:, 1]].all()
+    assert (np.abs(np.diff(cells, axis=0)).max(1) == 1).all()
+    assert (cells[0] == [3, 3]).all()
+    assert (cells[-1] == [36, 35]).all()

@@ -317,7 +317,7 @@ def granite(generator: Generator, colour: Colour) -> Texture:
 def concrete(generator: Generator, colour: Colour) -> Texture:
     """Screed, concrete or linoleum: clouds and pores."""
     shape = (600, 600)
-    field = 0.05 * cloud(generator, shape, 160, 5) + 0.02 * noise(generator, shape, (1.5, 1.5))
+    field = 0.03 * cloud(generator, shape, 160, 5) + 0.02 * noise(generator, shape, (1.5, 1.5))
     pores = np.clip(noise(generator, shape, (3, 3)) - 2.2, 0, 1)
     return Texture(_byte(_paint(colour, field - 0.25 * pores)), (1.5, 1.5), float(generator.uniform(0.05, 0.4)))
 

@@ -114,11 +114,13 @@ def match(a: Features, b: Features) -> NDArray[np.intp]:
     if len(a.pixels) < 2 or len(b.pixels) < 2:
         return np.zeros((0, 2), np.intp)
     two, there = cv2.batchDistance(a.descriptors, b.descriptors, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=2)
-    _, back = cv2.batchDistance(b.descriptors, a.descriptors, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=1)
-    best = there[:, 0]
-    mutual = back[best, 0] == np.arange(len(best))
-    good = mutual & (two[:, 0] <= HAMMING_MAX) & (two[:, 0] < RATIO * two[:, 1])
-    return np.stack([np.flatnonzero(good), best[good]], 1)
+    good = np.flatnonzero((two[:, 0] <= HAMMING_MAX) & (two[:, 0] < RATIO * two[:, 1]))
+    if not len(good):
+        return np.zeros((0, 2), np.intp)
+    best = there[good, 0]
+    _, back = cv2.batchDistance(b.descriptors[best], a.descriptors, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=1)
+    mutual = back[:, 0] == good
+    return np.stack([good[mutual], best[mutual]], 1).astype(np.intp)
 
 
 def pose_against(

@@ -33,7 +33,8 @@ class LoopOptions:
         min_inliers, min_share, min_cells: per direction, see `relocalise.RelocaliseOptions`.
         min_agreement: correlation of the warped older keyframe with the new image.
         rotation_gap_rad, translation_gap, scale_gap: largest disagreement of the two directions; translation as a
-            share of the median depth, scale in logs (also the largest median deviation of the two depths' ratio).
+            share of the median depth, scale in logs.
+        shape_gap: largest median deviation of the log ratio of the two depths from its median.
     """
 
     near: int = 3
@@ -48,6 +49,7 @@ class LoopOptions:
     rotation_gap_rad: float = 0.09
     translation_gap: float = 0.12
     scale_gap: float = 0.3
+    shape_gap: float = 0.2
 
 
 class LoopCloser:
@@ -129,7 +131,7 @@ class LoopCloser:
         turn = Rotation.from_matrix(T_a[:3, :3].T @ T_b[:3, :3]).as_rotvec()
         rotation_gap, translation_gap = float(np.linalg.norm(turn)), float(np.linalg.norm(T_a[:3, 3] - T_b[:3, 3]))
         depth = float(np.median(there.points[:, 2]))
-        if rotation_gap > o.rotation_gap_rad or max(abs(scale_a - scale_b), scatter) > o.scale_gap:
+        if rotation_gap > o.rotation_gap_rad or abs(scale_a - scale_b) > o.scale_gap or scatter > o.shape_gap:
             return None
         if translation_gap > o.translation_gap * depth:
             return None
@@ -137,8 +139,8 @@ class LoopCloser:
         T[:3, :3] = T_a[:3, :3] @ Rotation.from_rotvec(turn / 2).as_matrix()
         T[:3, 3] = (T_a[:3, 3] + T_b[:3, 3]) / 2
         information = edge_information(
-            max(0.005 + 0.005 * depth, translation_gap / 2),
-            max(0.005, rotation_gap / 2),
+            max(0.01 + 0.01 * depth, translation_gap),
+            max(0.01, rotation_gap),
             max(0.03, abs(scale_a - scale_b) / 2, scatter / 3),
         )
         far = hops is None or hops >= o.far_in_graph

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import torch
 from scenewright.data.sequences import open_sequence
 from scenewright.depth.augment import Augmentation, augment
 from scenewright.depth.task import DepthSample
-from scenewright.worlds.dataset import RoomFrames
+from scenewright.geometry.camera import Camera
+from scenewright.worlds.dataset import RoomFrame, RoomFrames
 
 
 class RoomDepths:
@@ -29,7 +31,14 @@ class RoomDepths:
     @property
     def record(self) -> dict[str, Any]:
         """Where the data come from, for the card of the weights."""
-        return self.frames.record
+        seeds = self.frames.seeds()
+        digest = hashlib.sha256(repr(seeds).encode()).hexdigest()
+        return {
+            "description": "synthetic rooms",
+            "views": len(seeds),
+            "rooms": len(set(seeds)),
+            "sha256_of_seeds": digest,
+        }
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -38,7 +47,8 @@ class RoomDepths:
         """One item, augmented by the generator alone."""
         frame = self.frames[index]
         seed = int(torch.randint(2**62, (), generator=generator))
-        return augment(frame.image, frame.depth_m, frame.labels, frame.camera, self.how, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        return augment(frame.image, frame.depth_m, frame.labels, _camera(frame), self.how, rng)
 
 
 def room_samples(frames: RoomFrames) -> Iterator[DepthSample]:
@@ -46,7 +56,7 @@ def room_samples(frames: RoomFrames) -> Iterator[DepthSample]:
     for index in range(len(frames)):
         frame = frames[index]
         labels = torch.from_numpy(frame.labels.astype(np.int64))[None]
-        yield DepthSample(_image(frame.image), torch.from_numpy(frame.depth_m)[None, None], frame.camera, labels)
+        yield DepthSample(_image(frame.image), torch.from_numpy(frame.depth_m)[None, None], _camera(frame), labels)
 
 
 def sequence_samples(path: str | Path, every: int = 1) -> Iterator[DepthSample]:
@@ -55,6 +65,11 @@ def sequence_samples(path: str | Path, every: int = 1) -> Iterator[DepthSample]:
     for frame in sequence:
         if frame.depth_m is not None and (frame.depth_m > 0).any():
             yield DepthSample(_image(frame.image), torch.from_numpy(frame.depth_m)[None, None], sequence.camera)
+
+
+def _camera(frame: RoomFrame) -> Camera:
+    height, width = frame.depth_m.shape
+    return Camera(width, height, torch.from_numpy(frame.K))
 
 
 def _image(image: np.ndarray) -> torch.Tensor:

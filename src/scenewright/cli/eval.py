@@ -1,0 +1,39 @@
+"""`scenewright eval`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def command(
+    method: tyro.conf.Positional[str],
+    data: str,
+    every: int = 1,
+    mean_from: Path | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Measure a depth method on data with truth, raw and after per-image median scaling, trivial rows beside it.
+
+    Args:
+        method: a method with shipped weights, or a folder of weights.
+        data: rooms:FOLDER[:SPLIT], or the folder of a sequence with depth.
+        every: use each n-th frame of a sequence.
+        mean_from: folder of rooms whose training split makes the mean map.
+        as_json: print all figures as JSON.
+    """
+    from scenewright.pipelines.train import evaluate
+
+    scores = evaluate(method, data, every, mean_from)
+    if as_json:
+        print(json.dumps({name: {"raw": s.raw, "scaled": s.scaled} for name, s in scores.items()}, indent=2))
+        return 0
+    print(f"{'':<28}{'AbsRel':>8}{'delta1':>8}  scaled: {'AbsRel':>8}{'delta1':>8}{'within10':>10}")
+    for name, s in scores.items():
+        raw, scaled = s.raw, s.scaled
+        head = f"{name[-27:]:<28}{raw['AbsRel']:>8.3f}{raw['delta1']:>8.3f}"
+        print(f"{head}          {scaled['AbsRel']:>8.3f}{scaled['delta1']:>8.3f}{scaled['within10']:>10.3f}")
+    return 0

@@ -180,6 +180,11 @@ REFUSED = {
     "png_of_zero_width": _png(0, 10),
     "png_bomb": _png(60_000, 60_000),
     "png_of_2_31_pixels": _png(1 << 31, 1),
+    "png_of_205_bits": _png(4, 4, bits=205),
+    "png_chunk_of_4_gigabytes": _png(64, 48)[:33] + b"\xff\xff\xff\x00IDAT" + _png(64, 48)[41:],
+    "png_chunk_beyond_the_end": _png(64, 48)[:33] + b"\x00\xff\xff\xffIDAT" + _png(64, 48)[41:],
+    "png_without_end": _png(4, 4)[:-12],
+    "png_animation": _png(4, 4)[:33] + _png_chunk(b"acTL", struct.pack(">II", 1 << 30, 0)) + _png(4, 4)[33:],
     "png_of_unknown_colour": _png(4, 4, colour=5),
     "png_with_too_little_data": _png(300, 300),
     "jpeg_marker_only": b"\xff\xd8\xff",
@@ -210,6 +215,14 @@ def test_malformed_images_are_refused_by_name_without_memory(tmp_path, case):
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in REFUSED if "bomb" in c or "gigabytes" in c or "tiles" in c or "animation" in c]
+)
+def test_bombs_never_reach_the_decoder(case):
+    with pytest.raises(FormatError, match="bomb"):  # tracemalloc does not see what a decoder allocates
+        parse_header(REFUSED[case], "bomb")
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -109,13 +109,17 @@ def _jpeg(data: bytes) -> ImageHeader:
 
 def _png(data: bytes) -> ImageHeader:
     length, name, width, height, bits, colour = struct.unpack_from(">I4sIIBB", data, 8)
-    if name != b"IHDR" or length != 13 or colour not in _PNG_CHANNELS:
+    if name != b"IHDR" or length != 13 or colour not in _PNG_CHANNELS or bits not in (1, 2, 4, 8, 16):
         raise ValueError("no valid IHDR chunk at offset 8")
     exif: dict[int, int] = {}
     for name, start, end in _chunks(data, 8, ">I4s", trailer=4):
+        if end + 4 > len(data) or name == b"acTL":  # the decoder would allocate the promised length first
+            raise ValueError(f"chunk {name!r} at offset {start - 8}: beyond the end of the file, or an animation")
         if name == b"eXIf":
             exif = _exif(data[start:end])
-    return _with_exif(ImageHeader("png", width, height, _PNG_CHANNELS[colour], bits), exif)
+        if name == b"IEND":
+            return _with_exif(ImageHeader("png", width, height, _PNG_CHANNELS[colour], bits), exif)
+    raise ValueError("no IEND chunk")
 
 
 def _webp(data: bytes) -> ImageHeader:

@@ -1,4 +1,4 @@
-"""Training runs of the toy method in processes of their own: `python toy_runs.py killed|ddp FOLDER`."""
+"""Training runs of the toy method in processes of their own: `python toy_runs.py killed|ddp|ddp_stopped FOLDER`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import time
 import warnings
 from pathlib import Path
 
-from scenewright.engine.fit import fit
+from scenewright.engine.fit import TrainingInterrupted, fit
 from toy import Squares, Toy
-
-STEPS = 12
 
 
 def toy(**overrides: object) -> Toy:
@@ -58,15 +56,33 @@ def _survived(child: int, seconds: float) -> bool:
     return False
 
 
-def ddp(folder: Path) -> None:
+class Stopping(Squares):
+    """Its first process is told to stop, the other is not."""
+
+    def draw(self, index: int, random: object) -> object:
+        self.drawn = getattr(self, "drawn", 0) + 1
+        if self.drawn == 9 and os.environ["LOCAL_RANK"] == "0":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().draw(index, random)  # type: ignore[arg-type]
+
+
+def ddp(folder: Path, data: Squares | None = None) -> None:
     """Two processes; without batch norm and dropout their mathematics is that of one."""
     model = toy(norm=False, dropout=0.0)
     fit(
-        model, {"squares": Squares(10)}, folder, preset="small", seed=5, precision="32", quiet=True, devices=2,
+        model, {"squares": data or Squares(10)}, folder, preset="small", seed=5, precision="32", quiet=True, devices=2,
         log_every=1, validate=lambda m: {"bias": float(m.head.bias)},
     )  # fmt: skip
 
 
+def ddp_stopped(folder: Path) -> None:
+    """The same, stopped after a few steps."""
+    try:
+        ddp(folder, Stopping(10))
+    except TrainingInterrupted as stopped:
+        print("exit code", stopped.exit_code)
+
+
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    {"killed": killed, "ddp": ddp}[sys.argv[1]](Path(sys.argv[2]))
+    {"killed": killed, "ddp": ddp, "ddp_stopped": ddp_stopped}[sys.argv[1]](Path(sys.argv[2]))

@@ -201,7 +201,9 @@ def strip(line: dict[str, object]) -> dict[str, object]:
 
 
 class TestTwoProcesses:
-    def test_ddp_follows_one_process_on_the_same_global_batch(self, tmp_path: Path) -> None:
+    def test_ddp_stopped_and_resumed_follows_one_process_on_the_same_global_batch(self, tmp_path: Path) -> None:
+        assert "exit code 143" in elsewhere(["ddp_stopped", tmp_path / "two"])
+        assert [x["step"] for x in log.read(tmp_path / "two")] == [1, 2, 3, 4, 5]
         elsewhere(["ddp", tmp_path / "two"])
         model = toy(norm=False, dropout=0.0)
         fit(

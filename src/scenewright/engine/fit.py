@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -239,10 +240,12 @@ class _Leg(lightning.LightningModule):
         _lay_out(self.method, torch.channels_last)
         plan = Plan(run.seed, stage.name, len(dataset), stage.batch_size, first, stage.steps, run.rank, run.devices)
         self.display.start(stage.name, stage.steps, first)
-        self._stop_if_asked()
-        _trainer(run, stage).fit(self, train_dataloaders=Batches(dataset, plan, run.workers))
+        trainer = _trainer(run, stage)
+        trainer.fit(self, train_dataloaders=Batches(dataset, plan, run.workers))
         self.method.to("cpu")
-        self._stop_if_asked()
+        if trainer.should_stop and self.position.stage < len(run.stages):
+            where = f"stage {run.stages[self.position.stage].name!r} step {self.position.step}"
+            raise TrainingInterrupted(run.folder, where, self.stopper.signum or signal.SIGTERM)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return schedule.optimizer(self.method, self.stage)
@@ -351,11 +354,6 @@ class _Leg(lightning.LightningModule):
         if self.run.rank == 0:
             resuming.write(self.run.folder, self.run.fingerprint, self.position, self.method, optimizer, average)
         self.saved_at = time.monotonic()
-
-    def _stop_if_asked(self) -> None:
-        if self.stopper.signum and self.position.stage < len(self.run.stages):
-            where = f"stage {self.run.stages[self.position.stage].name!r} step {self.position.step}"
-            raise TrainingInterrupted(self.run.folder, where, self.stopper.signum)
 
 
 def _trainer(run: _Run, stage: Stage) -> lightning.Trainer:

@@ -141,6 +141,9 @@ def _check_same_run(path: Path, stored: Mapping[str, Any], asked: Mapping[str, A
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold a run's folder for this process; the lock vanishes with the process, however it ends.
 
+    A record lock, which processes that load data do not inherit: one that outlives a killed run for a moment would
+    otherwise keep the folder.
+
     Raises:
         InputError: another process trains in it.
     """

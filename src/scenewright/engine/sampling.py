@@ -6,6 +6,7 @@ Because nothing here has state, a run that was killed continues with exactly the
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -109,6 +110,11 @@ class _Drawn(Dataset[Any]):
         return self.dataset[slot.index]
 
 
+def _ignore_interrupt(_: int) -> None:
+    """Ctrl-C reaches every process of a terminal; loaders go on until the step in progress is finished."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class Batches:
     """The collated batches of a plan, loaded by `workers` processes (0 = this one); the order never depends on them."""
 
@@ -116,7 +122,12 @@ class Batches:
         self.plan = plan
         drawn = _Drawn(dataset, plan.seed, plan.stage)
         self.loader: DataLoader[Any] = DataLoader(
-            drawn, batch_sampler=plan, num_workers=workers, collate_fn=collate, generator=generator(plan.seed)
+            drawn,
+            batch_sampler=plan,
+            num_workers=workers,
+            collate_fn=collate,
+            generator=generator(plan.seed),
+            worker_init_fn=_ignore_interrupt,
         )
 
     def __len__(self) -> int:

@@ -89,8 +89,8 @@ def bench_room(seed: int = 0, objects: int = 36) -> Room:
     return Room("living room", seed, "train", EXTENT, tuple(things), lamps, (0.25, 0.25, 0.26), free, focus)
 
 
-def rate(task: tuple[tuple[int, int], Quality, float, int]) -> tuple[int, float]:
-    """Frames rendered and seconds taken."""
+def rate(task: tuple[tuple[int, int], Quality, float, int]) -> tuple[int, float, float]:
+    """Frames rendered, seconds taken, seconds of processor time taken."""
     size, quality, seconds, seed = task
     g, renderer = np.random.default_rng(seed), Renderer(bench_room())
     views = [sample_view(renderer, g, size) for _ in range(12)]
@@ -101,11 +101,11 @@ def rate(task: tuple[tuple[int, int], Quality, float, int]) -> tuple[int, float]
         return renderer.render(v.camera, v.T_world_cam, seed=i, sensor=sensors[i % len(views)], quality=quality).image
 
     frame(0)
-    start, n = time.perf_counter(), 0
+    start, busy, n = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - start < seconds:
         frame(n)
         n += 1
-    return n, time.perf_counter() - start
+    return n, time.perf_counter() - start, time.process_time() - busy
 
 
 def main() -> None:
@@ -117,14 +117,15 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     start = time.perf_counter()
     renderer = Renderer(bench_room())
-    triangles, seconds = len(renderer.flat.triangles.material), time.perf_counter() - start
+    triangles, seconds = len(renderer.tracer.flat.triangles.material), time.perf_counter() - start
     print(f"room with textures built in {seconds:.2f} s, {triangles} triangles, {len(renderer.room.placed)} objects")
     for name, size, quality in (("FAST", (256, 192), FAST), ("BEST", (240, 180), BEST)):
-        n, spent = rate((size, quality, options.seconds, 0))
+        n, spent, busy = rate((size, quality, options.seconds, 0))
         with context.Pool(2) as pool:
             both = pool.map(rate, [(size, quality, options.seconds, s) for s in (0, 1)])
-        total = sum(k / t for k, t in both)
-        print(f"{name} {size[0]}x{size[1]}: one core {n / spent:.1f} frames/s, two processes {total:.1f} frames/s")
+        total = sum(k / t for k, t, _ in both)
+        alone = f"one core {n / spent:.1f} frames/s ({n / busy:.1f} per second of its time)"
+        print(f"{name} {size[0]}x{size[1]}: {alone}, two processes {total:.1f} frames/s")
         if options.profile:
             import cProfile
 

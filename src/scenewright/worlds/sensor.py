@@ -55,7 +55,7 @@ def auto_gain(radiance: Floats) -> float:
     luma = radiance[..., 1].astype(np.float64)
     middle = np.exp(np.log(luma + 1e-3 * luma.mean() + 1e-9).mean())
     bright = np.percentile(luma, 90)
-    return float(min(0.19 / middle, 1.6 / max(bright, 1e-9), 1e6))
+    return float(min(0.17 / middle, 1.25 / max(bright, 1e-9), 1e6))
 
 
 def sample_sensor(generator: np.random.Generator, width: int = 320) -> Sensor:

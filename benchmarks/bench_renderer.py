@@ -30,7 +30,7 @@ def ball(radius: tuple[float, float, float], material: Material, rings: int = 26
     a, b, c, d = i[:-1, :-1].ravel(), i[1:, :-1].ravel(), i[1:, 1:].ravel(), i[:-1, 1:].ravel()
     faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32)
     uv = (np.stack([p, -t], -1).reshape(-1, 2) * radius[0]).astype(np.float32)[faces]
-    vertices = unit * np.float32(radius) + np.float32([0, 0, radius[2]])
+    vertices = unit * np.asarray(radius, np.float32) + np.asarray([0, 0, radius[2]], np.float32)
     return Mesh(vertices, faces, uv, np.zeros(len(faces), np.int16), unit[faces], (material,))
 
 
@@ -39,7 +39,7 @@ def slab(lo: tuple[float, ...], hi: tuple[float, ...], material: Material, insid
     corner = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float32)
     quads = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
     faces = quads[:, [0, 1, 2, 0, 2, 3]].reshape(12, 3).astype(np.int32)
-    vertices = np.float32(lo) + corner * (np.float32(hi) - np.float32(lo))
+    vertices = np.asarray(lo, np.float32) + corner * np.subtract(hi, lo).astype(np.float32)
     c = vertices[faces]
     normal = np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0])
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)

@@ -227,3 +227,19 @@ class TestLog:
         (tmp_path / "without").mkdir()
         MetricsLog(tmp_path / "without", 0, 0).close()
         assert not (tmp_path / "without" / "tensorboard").exists()
+
+    def test_without_a_terminal_a_line_comes_every_half_minute(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        now = [1000.0]
+        monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
+        display = log.Display(quiet=False)
+        display.start("rooms", 100, 0, 16)
+        for step in range(1, 8):
+            now[0] += 10
+            display.step(step, {"loss": 0.5})
+        display.stop()
+        lines = capsys.readouterr().err.split("\n")
+        assert [line.split("  ")[0] for line in lines if line] == ["rooms 4/100"]
+        assert "loss 0.5" in lines[0]
+        assert "images/s" in lines[0]

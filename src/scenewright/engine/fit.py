@@ -239,7 +239,7 @@ class _Leg(lightning.LightningModule):
         self.method.train()
         _lay_out(self.method, torch.channels_last)
         plan = Plan(run.seed, stage.name, len(dataset), stage.batch_size, first, stage.steps, run.rank, run.devices)
-        self.display.start(stage.name, stage.steps, first)
+        self.display.start(stage.name, stage.steps, first, stage.batch_size)
         trainer = _trainer(run, stage)
         trainer.fit(self, train_dataloaders=Batches(dataset, plan, run.workers))
         self.method.to("cpu")

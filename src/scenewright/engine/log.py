@@ -93,15 +93,16 @@ class Display:
         self.last_line = time.monotonic()
         self.task: Any = None
 
-    def start(self, stage: str, steps: int, done: int) -> None:
+    def start(self, stage: str, steps: int, done: int, batch_size: int) -> None:
         """A stage begins at step `done` of `steps`."""
-        self.stage, self.steps = stage, steps
+        self.stage, self.steps, self.batch_size = stage, steps, batch_size
         self.task = self.progress.add_task(stage, total=steps, completed=done, text="")
         self.progress.start()
 
     def step(self, done: int, values: Mapping[str, float]) -> None:
         """Step `done` is finished."""
-        text = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
+        speed = self.progress.tasks[self.task].speed or 0.0  # steps per second over the last half minute
+        text = "  ".join(f"{k} {v:.4g}" for k, v in values.items()) + f"  {speed * self.batch_size:.3g} images/s"
         self.progress.update(self.task, completed=done, text=text)
         if not self.live and time.monotonic() - self.last_line > 30:
             self.last_line = time.monotonic()

@@ -116,7 +116,7 @@ class Layout:
             if top > self.height + 1e-3 or not self.is_free(wide, low + 1e-3, top, ignore):
                 return False
         self.placed.append(Placed(part.mesh, placement((x, y, z), yaw), part.label, part.name, part.source))
-        if part.size[2] > 0.03:
+        if top - low > 0.03:
             self.claim(rect, low, top)
         if z < 1.6:
             self.focus.append((x, y, z + 0.6 * part.size[2]))
@@ -175,7 +175,7 @@ class Layout:
         """Strew things over a surface of a part placed at (x, y, z, yaw); `taken` are rectangles in its frame."""
         makers, weights = zip(*USES[surface.use], strict=True)
         w, d = surface.x1 - surface.x0, surface.y1 - surface.y0
-        usual = {"shelf": 2.2, "worktop": 3.0, "table": 2.2, "desk": 3.2, "coffee": 3.0, "store": 0.8}.get(
+        usual = {"shelf": 2.2, "worktop": 4.5, "table": 3.0, "desk": 3.2, "coffee": 3.0, "store": 0.8}.get(
             surface.use, 2.5
         )
         mean = usual * self.density * scale * w * min(1.0, d / 0.4)
@@ -210,7 +210,8 @@ class Layout:
     ) -> None:
         """Place a thing at (px, py, pz) of the frame of a part placed at (x, y, z, yaw)."""
         c, s = math.cos(yaw), math.sin(yaw)
-        where = (x + c * px - s * py, y + s * px + c * py, z + pz)
+        low = float(part.mesh.vertices[:, 2].min())
+        where = (x + c * px - s * py, y + s * px + c * py, z + pz - low)
         self.placed.append(Placed(part.mesh, placement(where, yaw + turn), part.label, part.name, part.source))
         self.focus.append((where[0], where[1], where[2] + part.size[2] / 2))
 

@@ -88,7 +88,7 @@ def _view(index: int) -> NDArray[np.uint8]:
     for _ in range(int(rng.integers(3, 12))):
         x, bw, bh = int(rng.integers(-10, w)), int(rng.integers(8, 40)), int(rng.integers(10, 55))
         green = rng.random() < 0.5
-        colour = rng.uniform(0.1, 0.45) * (np.array([0.6, 1.0, 0.45]) if green else rng.uniform(0.7, 1.3, 3))
+        colour = rng.uniform(0.1, 0.45) * (np.array([0.75, 1.0, 0.6]) if green else rng.uniform(0.85, 1.15, 3))
         image[max(horizon - bh, 0) : horizon + 4, max(x, 0) : max(x + bw, 0)] = colour
     noise = cv2.resize(rng.normal(0, 0.12, (24, 24)).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC)
     image *= 1 + noise[..., None]

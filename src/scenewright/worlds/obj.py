@@ -53,8 +53,7 @@ def read_model(read: Reader, names: set[str], path: str, max_triangles: int) -> 
         name = posixpath.normpath(posixpath.join(folder, library))
         if name in names:
             looks.update(_materials(read(name).decode("latin-1")))
-    order = sorted({u for u, _ in uses})
-    index = _material_rows(uses, len(corners), order)
+    order, index = _material_rows(uses, len(corners))
     seen = np.array([looks.get(u, _Look()).opacity >= _CLEAR for u in order])
     keep = seen[index]
     if not keep.any():
@@ -129,11 +128,14 @@ def _corner(word: str, count: tuple[int, int, int]) -> tuple[int, int, int]:
     return a, b, c
 
 
-def _material_rows(uses: list[tuple[str, int]], faces: int, order: list[str]) -> NDArray[np.int64]:
+def _material_rows(uses: list[tuple[str, int]], faces: int) -> tuple[list[str], NDArray[np.int64]]:
+    """Names of the materials that some face has, and the row of each face in that list."""
+    names = sorted({u for u, _ in uses})
     index = np.zeros(faces, np.int64)
     for name, begin in uses:
-        index[begin:] = order.index(name)
-    return index
+        index[begin:] = names.index(name)
+    kept, rows = np.unique(index, return_inverse=True)
+    return [names[int(k)] for k in kept], rows
 
 
 def _materials(text: str) -> dict[str, _Look]:

@@ -48,6 +48,10 @@ def build_room(seed: int, split: str, kind: str | None = None, library: Library 
     supply = _no_supply if library is None else library.supply(split, rng)
     layout = Layout(rng, style, plan.extent[2], supply, float(rng.uniform(0.4, 1.5)))
     shell = _shell(rng, style, plan)
+    for leaf in (p for p in shell if p.name == "door"):
+        v = leaf.mesh.vertices @ leaf.T_world_object[:3, :3].T + leaf.T_world_object[:3, 3]
+        (x0, y0, z0), (x1, y1, z1) = v.min(0).tolist(), v.max(0).tolist()
+        layout.claim((x0, y0, x1, y1), z0, z1)
     _reserve(layout, plan)
     for area in plan.areas:
         furnish(layout, area)
@@ -87,7 +91,8 @@ def _reserve(layout: Layout, plan: Plan) -> None:
         for o in wall.openings:
             deep = 0.95 if o.kind != "window" else 0.22
             back = -wall.thickness - (deep if wall.both else 0.0)
-            p, q = wall.point(o.a - 0.05, back), wall.point(o.b + 0.05, deep)
+            side = 0.3 if o.kind == "open door" else 0.05
+            p, q = wall.point(o.a - side, back), wall.point(o.b + side, deep)
             rect = (min(p[0], q[0]), min(p[1], q[1]), max(p[0], q[0]), max(p[1], q[1]))
             layout.reserve(rect, o.z0 + 0.005, min(o.z1, 2.1) if o.kind != "window" else o.z1)
         if wall.both:

@@ -175,6 +175,28 @@ class OdometryConfig:
 
 
 @dataclass(frozen=True)
+class DensifyConfig:
+    """Bending the network's depth to the map at the end, an addition to the paper.
+
+    Args:
+        enabled: False leaves the depth as fusion and stereo made it, as in the paper.
+        sigmas_px: reach of the interpolation, narrow to wide.
+        prior_weight: anchors' weight at which an anchor and the unbent network count alike.
+        point_weight: weight of a map point; stereo matches weigh `stereo_weight`.
+        clip: largest local correction of log depth.
+        minimum_anchors: fewest that are believed.
+    """
+
+    enabled: bool = True
+    sigmas_px: tuple[float, ...] = (6.0, 16.0, 40.0)
+    prior_weight: float = 1.0
+    point_weight: float = 1.0
+    stereo_weight: float = 0.1
+    clip: float = 0.5
+    minimum_anchors: int = 12
+
+
+@dataclass(frozen=True)
 class SlamConfig:
     """All of CNN-SLAM's settings; each stage sees only its own part."""
 
@@ -185,3 +207,4 @@ class SlamConfig:
     keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
     hypotheses: HypothesesConfig = field(default_factory=HypothesesConfig)
     odometry: OdometryConfig = field(default_factory=OdometryConfig)
+    densify: DensifyConfig = field(default_factory=DensifyConfig)

@@ -281,6 +281,14 @@ class Odometry:
         self.points[view.ids[new]], self.known[view.ids[new]] = world[new], True
         return shift
 
+    def depths(self, number: int, least_views: int = 3) -> tuple[Array, Array]:
+        """Pixels (N, 2) and depths (N,) in metres of a view's points that at least so many views agree on."""
+        view = self.views[number]
+        seen = np.bincount(np.concatenate([v.ids for v in self.views]), minlength=len(self.points))
+        z = self.points[view.ids] @ view.T_cam_world[2, :3] + view.T_cam_world[2, 3]
+        keep = self.known[view.ids] & (seen[view.ids] >= least_views) & (z > 0.05)
+        return view.pixels[keep], z[keep]
+
     # ---- bundle adjustment ------------------------------------------------------------------------------------------
     def adjust_window(self) -> None:
         """Local bundle adjustment over the newest views."""

@@ -278,6 +278,28 @@ class CnnSlam:
             entry.milliseconds,
         )
 
+    def _bend(self, k, v):
+        from scenewright.slam import densify
+        c = self.config.densify
+        pixels, z = self.odometry.depths(v)
+        x, y = np.rint(pixels).astype(int).T
+        if len(z) >= 20:
+            f = np.float32(np.exp(densify.robust_log_ratio(z, k.depth_m[y, x])))
+            k.depth_m = k.depth_m * f
+            k.variance = k.variance * f * f
+        if not c.enabled:
+            return
+        good = (k.observed >= 2) & (np.sqrt(k.variance) < 0.05 * k.depth_m)
+        anchors = np.where(good, k.depth_m, 0).astype(np.float32)
+        weight = np.where(good, np.float32(c.stereo_weight), 0).astype(np.float32)
+        anchors[y, x] = z
+        weight[y, x] = c.point_weight
+        factor, near = densify.correction(k.depth_network_m, anchors, weight, c)
+        bent = k.depth_network_m * factor
+        variance = np.square(bent * (0.05 + 0.10 * (1 - near))).astype(np.float32)
+        k.depth_m = np.where(good, fusion.combine(bent, variance, k.depth_m, k.variance)[0], bent)
+        k.variance = np.where(good, fusion.combine(bent, variance, k.depth_m, k.variance)[1], variance)
+
     def finish(self) -> Reconstruction:
         if self._pending is not None:
             self._arrive()
@@ -286,6 +308,9 @@ class CnnSlam:
             self.focal_factor = self.odometry.adjust_all()
             for k, v in zip(self.keyframes, self._view_of):
                 k.T_world_cam = self._view_pose(v)
+        if self.odometry is not None:
+            for k, v in zip(self.keyframes, self._view_of):
+                self._bend(k, v)
         logs = []
         for k in self.keyframes:
             m = (k.observed > 0) & (k.depth_network_m > 0)

@@ -62,7 +62,11 @@ def _run(name: str, arguments: list[str]) -> int:
             code = tyro.extras.subcommand_cli_from_dict(command, args=arguments, prog=prog)
         else:
             code = tyro.cli(command, args=arguments, prog=prog)
+        sys.stdout.flush()
         return int(code or 0)
+    except BrokenPipeError:  # the reader of a pipe has had enough (`scenewright methods | head -1`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except ScenewrightError as error:
         if os.environ.get(DEBUG):
             raise

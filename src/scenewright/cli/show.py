@@ -18,17 +18,22 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict[str, int] = {}
+    bar = Progress(*columns, console=Console(stderr=True))
+    tasks: dict[str, int] = {}
 
-        def update(done: int, total: int, what: str) -> None:
-            if what not in tasks:
-                for task in tasks.values():
-                    bar.stop_task(task)  # type: ignore[arg-type]
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+    def update(done: int, total: int, what: str) -> None:
+        bar.start()  # at the first news, so that bad input is answered by its one line alone
+        if what not in tasks:
+            for task in tasks.values():
+                bar.stop_task(task)  # type: ignore[arg-type]
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
 
+    try:
         yield update
+    finally:
+        if tasks:
+            bar.stop()
 
 
 def figures_of(scene: Scene, as_json: bool) -> None:

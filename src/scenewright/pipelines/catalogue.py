@@ -14,6 +14,6 @@ def catalogue(task: str | None = None) -> list[dict[str, Any]]:
     shipped = set(list_weights())
     rows = []
     for name in list_methods(task):
-        weights = str(read_card(find(name))["sha256"])[:12] if name in shipped else ""
+        weights = str(read_card(find(name))["tensors"]["sha256"])[:12] if name in shipped else ""
         rows.append({**asdict(method_class(name).card), "weights": weights})
     return rows

@@ -37,10 +37,7 @@ class Checkpoint:
                 path.unlink()
 
     def _store(self, array: NDArray[Any]) -> str:
-        array = np.ascontiguousarray(array)
-        digest = hashlib.blake2b(repr((array.dtype.str, array.shape)).encode(), digest_size=16)
-        digest.update(array.tobytes())
-        name = digest.hexdigest()
+        name = _digest(array)
         path = self.folder / f"{name}.npy"
         if not path.exists():
             with atomic_path(path) as temporary:
@@ -58,16 +55,26 @@ class Checkpoint:
             return None
         try:
             index = json.loads(path.read_text(encoding="utf-8"))
-            arrays = {
-                str(name): np.load(self.folder / f"{Path(stem).name}.npy", allow_pickle=False)
-                for name, stem in index["arrays"].items()
-            }
+            arrays = {str(name): self._fetch(str(stem)) for name, stem in index["arrays"].items()}
             return arrays, dict(index["facts"])
         except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError) as error:
             raise FormatError(
                 path, f"a damaged state ({error})", "a complete one; remove its folder to start over"
             ) from error
 
+    def _fetch(self, name: str) -> NDArray[Any]:
+        array: NDArray[Any] = np.load(self.folder / f"{Path(name).name}.npy", allow_pickle=False)
+        if _digest(array) != name:
+            raise ValueError(f"changed content of {name}.npy")
+        return array
+
     def remove(self) -> None:
         """Delete the stored state."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _digest(array: NDArray[Any]) -> str:
+    """A name made of type, shape and content."""
+    digest = hashlib.blake2b(repr((array.dtype.str, array.shape)).encode(), digest_size=16)
+    digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -103,10 +103,18 @@ def reconstruct(
         path, intrinsics=options.intrinsics, fov_deg=options.fov_deg, every=options.every, max_frames=options.max_frames
     )
     chosen = choose_depth(options.depth, sequence, options.device)
+    poses = _given_poses(sequence) if options.poses == "given" else None
     folder = Path(out) if out is not None else Path(f"{sequence.name}.scene")
     with Scene.create(folder, _manifest(str(source), sequence, chosen, options), overwrite=not resume) as scene:
-        _Job(scene, sequence, chosen, options, resume, progress).run()
+        _Job(scene, sequence, chosen, options, poses, resume, progress).run()
     return Scene.open(folder)
+
+
+def _given_poses(sequence: Sequence) -> GivenPoses:
+    poses = {f.index: f.T_world_cam for f in sequence if f.T_world_cam is not None}
+    if not poses:
+        raise InputError("--poses given", f"{sequence.name} without poses", "a source that holds poses")
+    return GivenPoses(poses)
 
 
 def _manifest(source: str, sequence: Sequence, chosen: ChosenDepth, options: Options) -> Manifest:
@@ -127,9 +135,11 @@ class _Job:
     """One reconstruction; `run` does what is not done yet."""
 
     def __init__(
-        self, scene: Scene, sequence: Sequence, chosen: ChosenDepth, options: Options, resume: bool, progress: Progress
-    ) -> None:
+        self, scene: Scene, sequence: Sequence, chosen: ChosenDepth, options: Options, poses: GivenPoses | None,
+        resume: bool, progress: Progress,
+    ) -> None:  # fmt: skip
         self.scene, self.sequence, self.chosen, self.options, self.progress = scene, sequence, chosen, options, progress
+        self.poses = poses
         self.checkpoint = Checkpoint(scene.folder / WORK)
         if not resume:
             self.checkpoint.remove()
@@ -147,8 +157,7 @@ class _Job:
     def _track(self) -> tuple[Reconstruction, dict[int, Array], float]:
         config = SlamConfig()
         config = replace(config, image=replace(config.image, longest=self.options.size))
-        poses = GivenPoses(self._given_poses()) if self.options.poses == "given" else None
-        slam = CnnSlam(self.sequence.camera, self.chosen.source, config, pose_source=poses)
+        slam = CnnSlam(self.sequence.camera, self.chosen.source, config, pose_source=self.poses)
         truth, start, spent = self._restore(slam)
         began = saved = time.perf_counter()
         total = len(self.sequence)
@@ -163,12 +172,6 @@ class _Job:
                 saved = time.perf_counter()
         reconstruction = slam.finish()
         return reconstruction, truth, spent + time.perf_counter() - began
-
-    def _given_poses(self) -> dict[int, Array]:
-        poses = {f.index: f.T_world_cam for f in self.sequence if f.T_world_cam is not None}
-        if not poses:
-            raise InputError("--poses given", f"{self.sequence.name} without poses", "a source that holds poses")
-        return poses
 
     def _save(self, slam: CnnSlam, truth: dict[int, Array], position: int, seconds: float) -> None:
         arrays = {f"slam/{name}": array for name, array in slam.state_arrays().items()}

@@ -40,7 +40,7 @@ def choose_depth(name: str, sequence: Sequence, device: str = "cpu") -> ChosenDe
     if method.card.task != "depth":
         raise InputError("--depth", f"{method.card.name}, a method for {method.card.task}", "a depth method")
     method.eval().to(device)
-    digest = str(read_card(find(name))["sha256"])
+    digest = str(read_card(find(name))["tensors"]["sha256"])
     labelled = bool(getattr(method.config, "classes", 0))
     source: Any = MethodDepth(method, method.card.scale)  # type: ignore[arg-type]
     return ChosenDepth(source, method.card.name, {method.card.name: digest}, labelled)

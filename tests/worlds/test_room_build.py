@@ -106,6 +106,8 @@ def test_things_stand_on_their_support(rooms: list[Room]) -> None:
                 )
                 origins += [[x, y, low + 0.0095] for x, y in feet]
                 names += [(p.name, len(raised))] * len(feet)
+        if not origins:
+            continue
         down = np.tile([0.0, 0.0, -1.0], (len(origins), 1))
         gap = Renderer(replace(room, placed=tuple(raised))).distance(np.array(origins), down) - 0.0095
         for thing in set(names):

@@ -83,13 +83,39 @@ def test_the_catalogues_rotation_is_applied_before_scaling(tmp_path: Path) -> No
 
 def test_surfaces_come_from_the_catalogue(tmp_path: Path) -> None:
     row = {**ROW, "name": "Table", "category": "Living room", "width": "150", "depth": "80", "height": "75"}
-    library = Library([make(tmp_path, {**row, "dropOnTopElevation": "74"})])
+    library = Library([make(tmp_path, {**row, "dropOnTopElevation": "75"}, m_S_wedge__obj=SLAB.encode())])
     part = library.part(library.entries[0], "table")
     assert part is not None
-    assert part.surfaces[0].z == pytest.approx(0.74)
-    assert part.surfaces[0].use == "table"
-    without = Library([make(tmp_path, {**row, "dropOnTopElevation": "-1"})])
+    (top,) = part.surfaces
+    assert top.z == pytest.approx(0.75)
+    assert top.use == "table"
+    assert top.x1 == pytest.approx(1.5 * 0.47)
+    without = Library([make(tmp_path, {**row, "dropOnTopElevation": "-1"}, m_S_wedge__obj=SLAB.encode())])
     assert without.part(without.entries[0], "table").surfaces == ()
+
+
+SLAB = """v -1 0 -1
+v 1 0 -1
+v 1 0 1
+v -1 0 1
+v -1 1 -1
+v 1 1 -1
+v 1 1 1
+v -1 1 1
+f 1 2 3 4
+f 5 6 7 8
+f 1 2 6 5
+f 3 4 8 7
+"""
+
+
+def test_a_top_with_a_hole_carries_nothing(tmp_path: Path) -> None:
+    row = {**ROW, "name": "Table", "width": "150", "depth": "80", "height": "75", "dropOnTopElevation": "75"}
+    frame = SLAB.replace("f 5 6 7 8", "f 5 6 7")  # half of the top is missing
+    library = Library([make(tmp_path, row, m_S_wedge__obj=frame.encode())])
+    part = library.part(library.entries[0], "table")
+    assert part is not None
+    assert part.surfaces == ()
 
 
 def test_clear_glass_heavy_models_and_cut_outs_are_left_out(tmp_path: Path) -> None:

@@ -16,8 +16,12 @@ from scenewright.worlds.shell import Wall
 def furnish(lay: Layout, area: Area) -> None:
     """Fill an area according to its kind; heavy things first, wall decoration and odds and ends last."""
     strips(lay, area)
-    radiators(lay, area)
-    _RULES[area.kind](lay, area)
+    if area.kind in ("kitchen", "hall"):  # units along the walls come first there
+        _RULES[area.kind](lay, area)
+        radiators(lay, area)
+    else:
+        radiators(lay, area)
+        _RULES[area.kind](lay, area)
     curtains(lay, area)
     decorate(lay, area)
     odds_and_ends(lay, area)
@@ -459,7 +463,7 @@ def odds_and_ends(lay: Layout, area: Area) -> None:
         lay.somewhere_at_wall(part, area, gap=0.03, tries=6) if chance(rng, 0.75) else lay.somewhere(
             part, area.rect, tries=5
         )
-    if chance(rng, 0.06):
+    if chance(rng, 0.04):
         person = lay.supply("person", rng)
         if person is not None:
             lay.somewhere(person, area.rect, margin=0.05)

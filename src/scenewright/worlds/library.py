@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scenewright.errors import FormatError, InputError
 from scenewright.labels import LABELS
 from scenewright.worlds.layout import Supply
+from scenewright.worlds.model import Mesh
 from scenewright.worlds.obj import read_model
 from scenewright.worlds.parts import Part, Surface
 from scenewright.worlds.roles import ROLES, USES_BY_ROLE, label_of
@@ -237,7 +238,7 @@ def load_part(entry: Entry, role: str) -> Part | None:
         LABELS.index(label_of(entry.category, entry.name)),
         entry.name,
         entry.size,
-        _surface(entry, role),
+        _surface(entry, role, mesh),
         entry.source,
     )
 
@@ -258,10 +259,27 @@ def _true_size(
     return v.astype(np.float32), n.astype(np.float32)
 
 
-def _surface(entry: Entry, role: str) -> tuple[Surface, ...]:
+def _surface(entry: Entry, role: str, mesh: Mesh) -> tuple[Surface, ...]:
+    """The largest centred rectangle that the model's top covers wholly; none where its top has gaps or is not flat."""
     use = USES_BY_ROLE.get(role)
     if use is None or entry.top is None:
         return ()
-    inset = 0.17 if "round" in entry.name.lower() or abs(entry.size[0] - entry.size[1]) < 0.01 else 0.06
-    x, y = entry.size[0] * (0.5 - inset), entry.size[1] * (0.5 - inset)
-    return (Surface(-x, -y, x, y, min(entry.top, entry.size[2]), 0.6, use),)
+    p = mesh.vertices[mesh.faces].astype(np.float64)
+    top = p[(np.abs(p[..., 2] - entry.top) < 0.012).all(1)]
+    for inset in (0.03, 0.08, 0.13, 0.18, 0.24):
+        x, y = entry.size[0] * (0.5 - inset), entry.size[1] * (0.5 - inset)
+        grid = np.stack(np.meshgrid(np.linspace(-x, x, 7), np.linspace(-y, y, 7)), -1).reshape(-1, 2)
+        if len(top) and _covered(grid, top[..., :2]).all():
+            return (Surface(-x, -y, x, y, float(top[..., 2].max()), 0.6, use),)
+    return ()
+
+
+def _covered(points: NDArray[np.float64], triangles: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) whether each point (N, 2) lies in one of the triangles (T, 3, 2), by the signs of its three areas."""
+    a, b = triangles, np.roll(triangles, -1, axis=1)
+    edge = b - a
+    to = points[:, None, None] - a[None]
+    side = edge[None, ..., 0] * to[..., 1] - edge[None, ..., 1] * to[..., 0]
+    flat = np.abs(side.sum(-1)) < 1e-9
+    inside = ((side >= -1e-9).all(-1) | (side <= 1e-9).all(-1)) & ~flat
+    return np.asarray(inside.any(1))

@@ -128,7 +128,7 @@ ROLES: dict[str, Rule] = {
 """Roles by name: those that furnishing rules ask for, among them the names of clutter makers."""
 
 USES_BY_ROLE = {
-    "table": "table", "coffee table": "coffee", "sideboard": "sideboard", "nightstand": "bedside", "sofa": "seat",
+    "table": "table", "coffee table": "coffee", "sideboard": "sideboard", "nightstand": "bedside",
     "fridge": "store",
 }  # fmt: skip
 """What stands on the models of a role."""

@@ -142,7 +142,7 @@ def _ceiling_lamps(
             part = fixtures.pendant(rng, lay.style, drop)
             placed = lay.is_free((x - 0.3, y - 0.3, x + 0.3, y + 0.3), lay.height - drop, lay.height)
         elif kind == "track":
-            part = fixtures.track_lights(rng, lay.style, min(2.4, max(w, d) * 0.6))
+            part = fixtures.track_lights(rng, lay.style, min(2.4, max(w, d) / count * 0.6))
             drop, placed = 0.25, True
         else:
             part, placed = fixtures.ceiling_light(rng, lay.style), True

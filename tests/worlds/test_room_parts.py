@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scenewright.labels import LABELS
-from scenewright.worlds import clutter, fixtures, kitchen, parts, soft, storage
+from scenewright.worlds import clutter, fixtures, gadgets, kitchen, parts, soft, storage
 from scenewright.worlds.parts import Part
 from scenewright.worlds.style import ROLES, Style, make_style
 
@@ -72,7 +72,7 @@ def test_human_sizes(style: Style) -> None:
         assert 0.74 < parts.chair(rng, style).size[2] < 1.02
         assert 0.35 < parts.chair(rng, style).size[0] < 0.6
         assert 0.08 < clutter.mug(rng, style).size[2] < 0.105
-        assert 0.42 < clutter.keyboard(rng, style).size[0] < 0.66
+        assert 0.42 < gadgets.keyboard(rng, style).size[0] < 0.66
         assert 0.84 < fixtures.washbasin(rng, style).size[2] < 1.0
 
 

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from scenewright.worlds.clutter import any_bright, any_picture
-from scenewright.worlds.parts import Part, Surface, bar_handle, chance, jitter, part
+from scenewright.worlds.parts import Part, Surface, any_bright, any_picture, bar_handle, chance, jitter, part
 from scenewright.worlds.solids import Finish, MeshBuilder, plain
 from scenewright.worlds.style import Style, linear
 

@@ -81,6 +81,16 @@ def chance(rng: np.random.Generator, p: float) -> bool:
     return bool(rng.random() < p)
 
 
+def any_bright(rng: np.random.Generator, style: Style) -> Finish:
+    """One of the room's bright clutter colours."""
+    return style.bright[int(rng.integers(len(style.bright)))]
+
+
+def any_picture(rng: np.random.Generator, style: Style) -> Finish:
+    """One of the room's printed sheets, leaflets and covers."""
+    return style.pages[int(rng.integers(len(style.pages)))]
+
+
 def legs(
     b: MeshBuilder, w: float, d: float, h: float, thick: float, finish: Finish, round_: bool = False, splay: float = 0.0
 ) -> None:

@@ -197,6 +197,28 @@ class DensifyConfig:
 
 
 @dataclass(frozen=True)
+class RecoveryConfig:
+    """What happens when tracking fails.
+
+    Args:
+        energy_ratio: the direct tracker alone is believed only below this multiple of the running median energy.
+        new_segment_s, new_segment_frames: lost for this long and this many frames, a new piece of map begins.
+        blank: mean squared gradient below which a picture shows nothing. blur: share of the running median sharpness
+            below which a frame is tracked but not mapped.
+        bridge_frames: lost frames between two posed ones that are interpolated at the end.
+        loops: look for loops at every keyframe.
+    """
+
+    energy_ratio: float = 2.5
+    new_segment_s: float = 2.0
+    new_segment_frames: int = 8
+    blank: float = 2.0
+    blur: float = 0.5
+    bridge_frames: int = 5
+    loops: bool = True
+
+
+@dataclass(frozen=True)
 class SlamConfig:
     """All of CNN-SLAM's settings; each stage sees only its own part."""
 
@@ -208,3 +230,9 @@ class SlamConfig:
     hypotheses: HypothesesConfig = field(default_factory=HypothesesConfig)
     odometry: OdometryConfig = field(default_factory=OdometryConfig)
     densify: DensifyConfig = field(default_factory=DensifyConfig)
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+
+    @classmethod
+    def as_printed(cls) -> SlamConfig:
+        """The paper without our additions: no corner odometry, no bending of the depth."""
+        return cls(odometry=OdometryConfig(enabled=False), densify=DensifyConfig(enabled=False))

@@ -91,7 +91,12 @@ def rotation_start(keyframe: FloatImage, frame: FloatImage, intrinsics: Intrinsi
     except cv2.error:  # no convergence: the pictures do not overlap
         return np.eye(4)
     s = a.shape[1] / keyframe.shape[1]
-    fx, fy, cx, cy = intrinsics.fx * s, intrinsics.fy * s, (intrinsics.cx + 0.5) * s - 0.5, (intrinsics.cy + 0.5) * s - 0.5
+    fx, fy, cx, cy = (
+        intrinsics.fx * s,
+        intrinsics.fy * s,
+        (intrinsics.cx + 0.5) * s - 0.5,
+        (intrinsics.cy + 0.5) * s - 0.5,
+    )
     u, v = warp @ np.array([cx, cy, 1.0])
     yaw, pitch = np.arctan2(u - cx, fx), np.arctan2(cy - v, fy)
     roll = np.arctan2(warp[1, 0], warp[0, 0])

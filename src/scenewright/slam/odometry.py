@@ -117,7 +117,12 @@ class Odometry:
         """The tracks in an image whose pose is known from elsewhere."""
         view = self.views[-1]
         pixels, ok = corners.follow(
-            self.template, image, view.pixels.astype(np.float32), self._guess(view, T_cam_world), self.config.window_px, 3
+            self.template,
+            image,
+            view.pixels.astype(np.float32),
+            self._guess(view, T_cam_world),
+            self.config.window_px,
+            3,
         )
         errors = bundle.reprojection_errors(T_cam_world, self.points[view.ids], pixels, self.intrinsics)
         ok &= ~self.known[view.ids] | (errors < 2 * OUTLIER_PX)
@@ -141,7 +146,13 @@ class Odometry:
 
     def _ransac(self, X: Array, pixels: Array) -> Array | None:
         ok, rotation, translation, inliers = cv2.solvePnPRansac(
-            X, pixels, self.intrinsics.matrix(), None, iterationsCount=1000, reprojectionError=4.0, flags=cv2.SOLVEPNP_AP3P
+            X,
+            pixels,
+            self.intrinsics.matrix(),
+            None,
+            iterationsCount=1000,
+            reprojectionError=4.0,
+            flags=cv2.SOLVEPNP_AP3P,
         )
         if not ok or inliers is None or len(inliers) < 0.75 * self.config.minimum_inliers:
             return None
@@ -183,7 +194,9 @@ class Odometry:
         all_pixels = np.concatenate([pixels, fresh.pixels[which], fresh.pixels[new]]).astype(np.float64)
         order = np.argsort(all_ids, kind="stable")
         none = np.zeros(len(order))
-        self.views.append(View(index, rigid.orthonormalise(T_cam_world)[:3], all_ids[order], all_pixels[order], none, none.copy()))
+        self.views.append(
+            View(index, rigid.orthonormalise(T_cam_world)[:3], all_ids[order], all_pixels[order], none, none.copy())
+        )
         self.template = image
         return len(self.views) - 1
 
@@ -289,18 +302,52 @@ class Odometry:
         keep = self.known[view.ids] & (seen[view.ids] >= least_views) & (z > 0.05)
         return view.pixels[keep], z[keep]
 
+    def rejoin(self, number: int, image: NDArray[np.uint8]) -> int:
+        """Look again, in a view's own (H, W) uint8 image, for known points it does not see yet; how many it found."""
+        view = self.views[number]
+        fresh = corners.detect(image, self.config.corners, self.config.spacing_px, view.pixels.astype(np.float32))
+        met, which = self._met_again(view.T_cam_world, view.ids, fresh)
+        order = np.argsort(np.concatenate([view.ids, met]), kind="stable")
+        none = np.zeros(len(met))
+        view.ids = np.concatenate([view.ids, met])[order]
+        view.pixels = np.concatenate([view.pixels, fresh.pixels[which].astype(np.float64)])[order]
+        view.log_depth = np.concatenate([view.log_depth, none])[order]
+        view.depth_weight = np.concatenate([view.depth_weight, none])[order]
+        return len(met)
+
+    def move(self, scale: NDArray[np.float64], T_new_old: Array) -> None:
+        """Move every view by its own similarity, and every point by that of the first view that sees it.
+
+        Args:
+            scale: (V,) factors. T_new_old: (V, 4, 4); a world point X of view v goes to scale_v R_v X + t_v.
+        """
+        moved = np.zeros(len(self.points), bool)
+        points = self.points.copy()
+        for view, s, T in zip(self.views, scale, T_new_old):
+            mine = view.ids[~moved[view.ids]]
+            points[mine], moved[mine] = s * self.points[mine] @ T[:3, :3].T + T[:3, 3], True
+            R, t = view.T_cam_world[:, :3], view.T_cam_world[:, 3]
+            R_new = R @ T[:3, :3].T
+            centre = s * T[:3, :3] @ (-R.T @ t) + T[:3, 3]
+            view.T_cam_world = rigid.orthonormalise(np.column_stack([R_new, -R_new @ centre]))[:3]
+        self.points = points
+
     # ---- bundle adjustment ------------------------------------------------------------------------------------------
-    def adjust_window(self) -> None:
-        """Local bundle adjustment over the newest views."""
+    def adjust_window(self, hold: bool = False) -> None:
+        """Local bundle adjustment over the newest views; with `hold` the views stay and only points move."""
         first = max(0, len(self.views) - self.config.window)
         free = np.arange(first, len(self.views))
         seen = np.unique(np.concatenate([self.views[v].ids for v in free]))
         shared = [np.isin(self.views[v].ids, seen, assume_unique=True).sum() for v in range(first)]
-        order = np.argsort(-np.array(shared, np.int64), kind="stable")[: self.config.fixed] if first else np.zeros(0, int)
+        order = (
+            np.argsort(-np.array(shared, np.int64), kind="stable")[: self.config.fixed] if first else np.zeros(0, int)
+        )
         fixed = np.sort([v for v in order if shared[v] >= 10]).astype(np.int64)
-        if not len(fixed):
+        if hold:
+            fixed, free = np.concatenate([fixed, free]), free[:0]
+        elif not len(fixed):
             fixed, free = free[:1], free[1:]
-        if len(free):
+        if len(free) or hold:
             self._adjust(np.concatenate([fixed, free]), len(fixed), seen, 6, 1.0)
 
     def adjust_all(self) -> float:
@@ -337,7 +384,10 @@ class Odometry:
         view = np.repeat(np.arange(len(views)), [len(p.ids) for p in parts])
         point = np.concatenate([p.ids for p in parts])
         pixel = np.concatenate([p.pixels for p in parts])
-        log_depth, weight = np.concatenate([p.log_depth for p in parts]), np.concatenate([p.depth_weight for p in parts])
+        log_depth, weight = (
+            np.concatenate([p.log_depth for p in parts]),
+            np.concatenate([p.depth_weight for p in parts]),
+        )
         wanted = np.zeros(len(self.points), bool)
         wanted[ids] = True
         count = np.bincount(point, minlength=len(self.points))

@@ -158,7 +158,12 @@ def _search(
     else:
         steps = int(np.ceil(length)) + 3
     uf, vf = uf - dx, vf - dy  # one extra step each side
-    if not (uf - 2 * dx >= BORDER and uf - 2 * dx < width - BORDER and vf - 2 * dy >= BORDER and vf - 2 * dy < height - BORDER):
+    if not (
+        uf - 2 * dx >= BORDER
+        and uf - 2 * dx < width - BORDER
+        and vf - 2 * dy >= BORDER
+        and vf - 2 * dy < height - BORDER
+    ):
         return 0, 0.0, 0.0, length
     samples = np.empty(LONGEST)
     usable = 0

@@ -1,21 +1,31 @@
-"""CNN-SLAM: frames in, a metric map of keyframes out."""
+"""CNN-SLAM: frames in, a metric map of keyframes out (Tateno et al., CVPR 2017), with a corner odometry beside it.
+
+One frame, in order: picture -> pose (corners, then the direct tracker; or the tracker alone, as printed) -> stereo on the
+active keyframe -> does it become a view, a keyframe? -> the answer of the network, once its frame count has come.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenewright.data.sequence import Frame
+from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
-from scenewright.slam import fusion, hypotheses, keyframes, refinement, rigid, tracking, uncertainty
+from scenewright.slam import finishing, fusion, hypotheses, keyframes, refinement, rigid, state, tracking, uncertainty
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
 from scenewright.slam.exposure import Exposure
-from scenewright.slam.odometry import Odometry
+from scenewright.slam.labels import soften
+from scenewright.slam.loops import LoopCloser
+from scenewright.slam.odometry import Odometry, Posed
+from scenewright.slam.relocalise import Relocaliser
 from scenewright.slam.sources import PoseSource, Worker
+from scenewright.slam.state import Active, Entry, Motion, Pending, Picture
 from scenewright.slam.types import (
     DepthSource,
     Edge,
@@ -28,73 +38,20 @@ from scenewright.slam.types import (
 )
 
 Array = NDArray[np.float64]
-
-
-class Picture:
-    """One frame at the working size, with what the stages need of it."""
-
-    def __init__(self, frame: Frame, camera: Camera, levels: int) -> None:
-        self.index, self.time_s = frame.index, frame.time_s
-        self.image = pictures.resize(frame.image, camera)
-        self.grey = pictures.grey(self.image)
-        self.levels = pictures.pyramid(self.grey, pictures.Intrinsics(*camera.numbers), levels)
-        self.features: hypotheses.Features | None = None
-
-
-@dataclass
-class Active:
-    """The keyframe that frames are tracked against, with its working state."""
-
-    keyframe: Keyframe
-    picture: Picture
-    depth: refinement.DepthMap
-    points: list[tracking.TrackingPoints]
-    levels: list[int]
-    mask: NDArray[np.bool_]
-    mean_inverse_depth: float
-
-
-@dataclass
-class Entry:
-    """A frame as the system remembers it: its pose hangs on a keyframe."""
-
-    index: int
-    time_s: float
-    status: Status
-    keyframe: int = -1
-    view: int = -1
-    T_view_cam: Array | None = None
-    residual: float = 0.0
-    usage: float = 0.0
-    milliseconds: float = 0.0
-
-
-@dataclass
-class Pending:
-    """A keyframe that waits for its depth."""
-
-    picture: Picture
-    position: int
-    T_picture_keyframe: Array
-    exposure: Exposure
-    answer: object = None
-    view: int = -1
-
-
-@dataclass
-class State:
-    """All that changes from frame to frame."""
-
-    position: int = 0
-    T_frame_keyframe: Array = field(default_factory=lambda: np.eye(4))
-    velocity: Array = field(default_factory=lambda: np.eye(4))
-    exposure: Exposure = field(default_factory=Exposure)
-    energies: list[float] = field(default_factory=list)
-    since_keyframe: int = 0
+_BOTTOM = np.array([[0, 0, 0, 1.0]])
 
 
 class CnnSlam:
-    """Dense monocular SLAM whose keyframes start from a learned depth (Tateno et al., CVPR 2017)."""
+    """Dense monocular SLAM whose keyframes start from a learned depth.
+
+    Args:
+        camera: of the frames, undistorted; frames are shrunk to `config.image.longest`.
+        depth_source: asked once per keyframe, on a thread of its own.
+        config: defaults unless given; `SlamConfig.as_printed()` is the paper alone.
+        pose_source: poses from elsewhere that take the tracker's place; the map then keeps their scale.
+
+    A frame that cannot be tracked is reported `LOST`, never raised; what the depth source raises comes through.
+    """
 
     def __init__(
         self, camera: Camera, depth_source: DepthSource, config: SlamConfig | None = None, *,
@@ -103,230 +60,460 @@ class CnnSlam:
         self.config = config or SlamConfig()
         self.camera = pictures.working_camera(camera, self.config.image.longest)
         self.intrinsics = pictures.Intrinsics(*self.camera.numbers)
-        self._source, self._worker = depth_source, Worker(depth_source)
-        self._pose_source = pose_source
         self.keyframes: list[Keyframe] = []
         self.edges: list[Edge] = []
+        self._source, self._worker, self._given = depth_source, Worker(depth_source), pose_source
+        self._input_size = camera.size
+        self._odometry = Odometry(self.intrinsics, self.config.odometry) if self.config.odometry.enabled else None
+        self._relocaliser = Relocaliser()
+        self._closer = LoopCloser(self._relocaliser.index)
         self._entries: list[Entry] = []
+        self._view_of: list[int] = []
         self._active: Active | None = None
         self._pending: Pending | None = None
-        self._state = State()
-        self.odometry = Odometry(self.intrinsics, self.config.odometry) if self.config.odometry.enabled else None
-        self._view_of: list[int] = []
+        self._motion = Motion()
 
+    # ---- frames -----------------------------------------------------------------------------------------------------
     def push(self, frame: Frame) -> FrameResult:
+        """Take the next frame.
+
+        Raises:
+            InputError: the frame is not (H, W, 3) uint8 of the camera's size, or the depth source's answer is unusable.
+        """
+        if frame.image.shape != (*self._input_size, 3) or frame.image.dtype != np.uint8:
+            found = f"{frame.image.dtype} {frame.image.shape}"
+            raise InputError(f"frame {frame.index}", found, f"uint8 {(*self._input_size, 3)}")
         start = time.perf_counter()
-        picture = Picture(frame, self.camera, self.config.image.levels)
-        if self._active is None:
-            answer = self._worker.submit(picture.index, picture.image, self.camera).result()
-            view = self._add_view(picture, np.eye(4), None)
-            self._insert(picture, answer, np.eye(4), None, view)
-            entry = Entry(frame.index, frame.time_s, Status.OK, 0, view, np.eye(4), 0.0, 1.0)
-        else:
-            entry = self._follow(picture)
+        picture = Picture(frame.index, frame.time_s, frame.image, self.camera, self.config.image.levels)
+        entry = self._first(picture) if self._active is None else self._follow(self._active, picture)
         entry.milliseconds = (time.perf_counter() - start) * 1e3
         self._entries.append(entry)
-        self._state.position += 1
+        self._motion.position += 1
         return self._result(entry)
 
-    def _add_view(self, picture, T_world_cam, posed) -> int:
-        if self.odometry is None:
-            return len(self.keyframes)
-        return self.odometry.add_view(picture.index, picture.grey.astype(np.uint8), rigid.inverse(T_world_cam)[:3], posed)
+    def _first(self, picture: Picture) -> Entry:
+        """Begin the map at the first picture that shows something (and has a pose, where poses are given)."""
+        T = np.eye(4) if self._given is None else self._given(picture.index)
+        if T is None or pictures.sharpness(picture.levels[0]) < self.config.recovery.blank:
+            return _lost(picture)
+        return self._begin_segment(picture, rigid.orthonormalise(T), Status.OK)
 
-    def _view_pose(self, view: int) -> Array:
-        if self.odometry is None:
-            return self.keyframes[view].T_world_cam
-        return rigid.inverse(np.vstack([self.odometry.views[view].T_cam_world, [0, 0, 0, 1.0]]))
+    def _begin_segment(self, picture: Picture, T_world_cam: Array, status: Status) -> Entry:
+        view = self._add_view(picture, T_world_cam, None)
+        answer = self._worker.submit(picture.index, picture.image, self.camera).result()
+        self._insert(picture, answer, T_world_cam, view, fused=False)
+        self._motion = replace(
+            Motion(), position=self._motion.position, segment=self._motion.segment, sharpness=self._motion.sharpness
+        )
+        return Entry(picture.index, picture.time_s, status, self.keyframes[-1].id, view, np.eye(4), 0.0, 1.0)
 
-    def _follow(self, picture: Picture) -> Entry:
-        active, state, odo = self._active, self._state, self.odometry
-        posed = None
-        T_wk = active.keyframe.T_world_cam
-        if odo is not None:
-            prediction = state.velocity @ state.T_frame_keyframe @ rigid.inverse(T_wk)
-            posed = odo.pose(picture.grey.astype(np.uint8), prediction[:3])
-        if posed is not None:
-            T = np.vstack([posed.T_cam_world, [0, 0, 0, 1.0]]) @ T_wk
-            tracked = tracking.track(active.points, picture.levels, active.levels, T, state.exposure, self.config.tracking)
-            tracked = tracked._replace(T_frame_keyframe=T, ok=True)
-        else:
-            tracked = self._track(picture)
+    def _follow(self, active: Active, picture: Picture) -> Entry:
+        tracked, posed = self._pose(active, picture)
         if not tracked.ok:
-            state.velocity = np.eye(4)
-            return Entry(picture.index, picture.time_s, Status.LOST, -1, -1, None, tracked.residual, tracked.usage)
-        state.velocity = tracked.T_frame_keyframe @ rigid.inverse(state.T_frame_keyframe)
-        state.T_frame_keyframe, state.exposure = tracked.T_frame_keyframe, tracked.exposure
-        state.energies = (state.energies + [tracked.energy])[-15:]
-        state.since_keyframe += 1
+            return self._recover(picture, tracked)
+        motion = self._motion
+        motion.velocity = rigid.orthonormalise(tracked.T_frame_keyframe @ rigid.inverse(motion.T_frame_keyframe))
+        motion.T_frame_keyframe, motion.exposure = tracked.T_frame_keyframe, tracked.exposure
+        motion.energies = [*motion.energies, tracked.energy][-15:]
+        motion.since_keyframe += 1
+        status = Status.OK if motion.lost_since_s is None else Status.RELOCALISED
+        motion.lost_since_s = None
+        sharp = self._is_sharp(picture)
+        if sharp:
+            self._refine(active, picture, tracked)
+        wants = sharp and self._pending is None and self._wants_keyframe(active, picture, tracked)
+        view, T_view_cam = self._place(active, picture, posed, wants)
+        if wants:
+            answer = self._worker.submit(picture.index, picture.image, self.camera)
+            self._pending = Pending(
+                picture, motion.position, view, motion.T_frame_keyframe, tracked.exposure, answer
+            )  # fmt: skip
+        entry = Entry(
+            picture.index, picture.time_s, status, active.keyframe.id, view, T_view_cam, tracked.residual, tracked.usage
+        )
+        if self._pending is not None and motion.position - self._pending.position >= self.config.keyframes.latency:
+            self._arrive(active, self._pending)
+        return entry
+
+    # ---- pose -------------------------------------------------------------------------------------------------------
+    def _pose(self, active: Active, picture: Picture) -> tuple[tracking.Tracked, Posed | None]:
+        """The frame against the active keyframe, and its corner tracks where there are any."""
+        T_wk, motion = active.keyframe.T_world_cam, self._motion
+        if self._given is not None:
+            return self._given_pose(active, picture, self._given)
+        posed = None
+        if self._odometry is not None:
+            prediction = motion.velocity @ motion.T_frame_keyframe @ rigid.inverse(T_wk)
+            posed = self._odometry.pose(picture.grey8, rigid.orthonormalise(prediction)[:3])
+        if posed is not None:
+            T = rigid.orthonormalise(np.vstack([posed.T_cam_world, _BOTTOM]) @ T_wk)
+            return self._run(active, picture, T)._replace(T_frame_keyframe=T, ok=True), posed
+        tracked = self._track(active, picture)
+        if self._odometry is not None and tracked.ok:
+            usual = float(np.median(motion.energies)) if motion.energies else tracked.energy
+            tracked = tracked._replace(ok=tracked.energy < self.config.recovery.energy_ratio * usual)
+            posed = self._odometry.carry(picture.grey8, (tracked.T_frame_keyframe @ rigid.inverse(T_wk))[:3])
+        return tracked, posed
+
+    def _given_pose(self, active: Active, picture: Picture, given: PoseSource) -> tuple[tracking.Tracked, Posed | None]:
+        T_world_cam = given(picture.index)
+        if T_world_cam is None:
+            return self._run(active, picture, self._motion.T_frame_keyframe)._replace(ok=False), None
+        T_cam_world = rigid.inverse(rigid.orthonormalise(T_world_cam))
+        T = rigid.orthonormalise(T_cam_world @ active.keyframe.T_world_cam)
+        posed = None if self._odometry is None else self._odometry.carry(picture.grey8, T_cam_world[:3])
+        return self._run(active, picture, T)._replace(T_frame_keyframe=T, ok=True), posed
+
+    def _run(self, active: Active, picture: Picture, T: Array) -> tracking.Tracked:
+        return tracking.track(
+            active.points, picture.levels, active.levels, T, self._motion.exposure, self.config.tracking
+        )
+
+    def _track(self, active: Active, picture: Picture) -> tracking.Tracked:
+        """The direct tracker from constant velocity and, where that looks bad, from a second start (sheet J2)."""
+        motion, config = self._motion, self.config.hypotheses
+
+        def cost(t: tracking.Tracked) -> float:
+            return t.energy / max(t.usage, 0.05) if t.ok else np.inf
+
+        best = self._run(active, picture, motion.velocity @ motion.T_frame_keyframe)
+        usual = float(np.median(motion.energies)) if motion.energies else np.inf
+        if cost(best) < config.energy_ratio * usual:
+            return best
+        depth, _ = active.depth.depth()
+        found = hypotheses.pnp_start(
+            active.picture.features(self.config), depth, picture.features(self.config), self.intrinsics, config
+        )
+        starts = [motion.T_frame_keyframe] if found is None else [found[0]]
+        if found is None and not best.ok:
+            starts.append(hypotheses.rotation_start(active.picture.grey, picture.grey, self.intrinsics))
+        return min([best, *(self._run(active, picture, T) for T in starts)], key=cost)
+
+    def _recover(self, picture: Picture, tracked: tracking.Tracked) -> Entry:
+        """Relocalise, or stay lost, or begin a new piece of map."""
+        motion, config = self._motion, self.config.recovery
+        motion.velocity = np.eye(4)
+        if motion.lost_since_s is None:
+            motion.lost_since_s = picture.time_s
+        self._drop_pending()
+        if self._given is None and (found := self._relocaliser.locate(picture.grey8, self.camera)) is not None:
+            return self._resume(picture, found[0], found[1])
+        lost_for = sum(1 for _ in _trailing_lost(self._entries)) + 1
+        long = picture.time_s - motion.lost_since_s >= config.new_segment_s and lost_for >= config.new_segment_frames
+        if self._given is None and long and pictures.sharpness(picture.levels[0]) >= config.blank:
+            motion.segment += 1
+            last = self._view_pose(next(e.view for e in reversed(self._entries) if e.view >= 0))
+            return self._begin_segment(picture, last, Status.RELOCALISED)
+        return _lost(picture, tracked)
+
+    def _resume(self, picture: Picture, id: int, T_keyframe_frame: Array) -> Entry:
+        """Go on from a keyframe of the map."""
+        if self._active is not None:
+            self._active.publish()
+        keyframe = self.keyframes[id]
+        levels = self.config.image.levels
+        shown = Picture(keyframe.index, keyframe.time_s, keyframe.image, self.camera, levels)
+        active = self._active = Active.of(keyframe, shown, self.config)
+        motion = self._motion
+        motion.T_frame_keyframe, motion.exposure, motion.energies = rigid.inverse(T_keyframe_frame), Exposure(), []
+        motion.since_keyframe, motion.lost_since_s, motion.segment = 0, None, keyframe.segment
+        tracked = self._run(active, picture, motion.T_frame_keyframe)
+        motion.exposure = tracked.exposure
+        view, T_view_cam = self._place(active, picture, None, True)
+        return Entry(
+            picture.index, picture.time_s, Status.RELOCALISED, id, view, T_view_cam, tracked.residual, tracked.usage
+        )
+
+    # ---- map --------------------------------------------------------------------------------------------------------
+    def _is_sharp(self, picture: Picture) -> bool:
+        """Whether a frame is sharp enough to be mapped, by the running median of the sharpness."""
+        sharpness, motion = pictures.sharpness(picture.levels[0]), self._motion
+        motion.sharpness = [*motion.sharpness, sharpness][-30:]
+        return sharpness >= self.config.recovery.blur * float(np.median(motion.sharpness))
+
+    def _refine(self, active: Active, picture: Picture, tracked: tracking.Tracked) -> None:
         refinement.refine(
             active.depth, active.picture.grey, active.mask, picture.grey, self.intrinsics, tracked.T_frame_keyframe,
             tracked.exposure, tracked.energy, self.config.stereo,
         )  # fmt: skip
-        if state.since_keyframe % self.config.tracking.refresh == 0:
-            self._refresh(active)
-        wants = self._wants_keyframe(picture, tracked)
-        if odo is None:
-            view, T_view = active.keyframe.id, rigid.inverse(tracked.T_frame_keyframe)
-        else:
-            T_w = T_wk @ rigid.inverse(tracked.T_frame_keyframe)
-            posed = posed or odo.carry(picture.grey.astype(np.uint8), rigid.inverse(T_w)[:3])
-            if wants or posed is None or odo.wants_view(posed):
-                view, T_view = self._add_view(picture, T_w, posed), np.eye(4)
-                odo.adjust_window()
-                for k, v in zip(self.keyframes, self._view_of):
-                    k.T_world_cam = self._view_pose(v)
-                state.T_frame_keyframe = rigid.inverse(self._view_pose(view)) @ active.keyframe.T_world_cam
-            else:
-                view = len(odo.views) - 1
-                T_view = rigid.inverse(self._view_pose(view)) @ T_w
-        if wants:
-            answer = self._worker.submit(picture.index, picture.image, self.camera)
-            self._pending = Pending(picture, state.position, state.T_frame_keyframe, tracked.exposure, answer, view)
-        entry = Entry(
-            picture.index, picture.time_s, Status.OK, active.keyframe.id, view, T_view,
-            tracked.residual, tracked.usage,
-        )  # fmt: skip
-        if self._pending is not None and state.position - self._pending.position >= self.config.keyframes.latency:
-            self._arrive()
-        return entry
+        if self._motion.since_keyframe % self.config.tracking.refresh == 0:
+            active.refresh()
 
-    def _track(self, picture: Picture) -> tracking.Tracked:
-        active, state, config = self._active, self._state, self.config
-        def run(T, exposure=state.exposure):
-            return tracking.track(active.points, picture.levels, active.levels, T, exposure, config.tracking)
-        best = run(state.velocity @ state.T_frame_keyframe)
-        usual = float(np.median(state.energies)) if state.energies else best.energy
-        if best.ok and best.energy / best.usage < config.hypotheses.energy_ratio * usual / .8:
-            return best
-        for p in (active.picture, picture):
-            p.features = p.features or hypotheses.detect(p.grey, config.hypotheses)
-        found = hypotheses.pnp_start(active.picture.features, active.depth.depth()[0], picture.features, self.intrinsics, config.hypotheses)
-        if found is not None:
-            second = run(found[0])
-            if second.ok and (not best.ok or second.energy / max(second.usage, .05) < best.energy / max(best.usage, .05)):
-                best = second
-        return best
-
-    def _refresh(self, active: Active) -> None:
-        active.points = tracking.set_depth(active.points, active.levels, active.depth.inverse_depth, active.depth.variance)
-
-    def _wants_keyframe(self, picture: Picture, tracked: tracking.Tracked) -> bool:
-        active, state, config = self._active, self._state, self.config.keyframes
-        if self._pending is not None:
-            return False
-        distance = float(np.linalg.norm(tracked.T_frame_keyframe[:3, 3]))
+    def _wants_keyframe(self, active: Active, picture: Picture, tracked: tracking.Tracked) -> bool:
         return keyframes.need_keyframe(
-            distance, active.mean_inverse_depth, tracked.usage, tracked.exposure.gain, state.since_keyframe,
-            picture.time_s - active.keyframe.time_s, len(self.keyframes), config,
-        )
+            float(np.linalg.norm(tracked.T_frame_keyframe[:3, 3])), active.mean_inverse_depth(), tracked.usage,
+            tracked.exposure.gain, self._motion.since_keyframe, picture.time_s - active.keyframe.time_s,
+            len(self.keyframes), self.config.keyframes,
+        )  # fmt: skip
 
-    def _arrive(self) -> None:
-        pending, state, active = self._pending, self._state, self._active
+    def _place(self, active: Active, picture: Picture, posed: Posed | None, force: bool) -> tuple[int, Array]:
+        """Hang the frame on a view, a new one where the odometry asks for it; the view and T_view_cam (4, 4)."""
+        motion, odometry = self._motion, self._odometry
+        if odometry is None:
+            return active.keyframe.id, rigid.inverse(motion.T_frame_keyframe)
+        T_world_cam = active.keyframe.T_world_cam @ rigid.inverse(motion.T_frame_keyframe)
+        if not (force or posed is None or odometry.wants_view(posed)):
+            view = len(odometry.views) - 1
+            return view, rigid.orthonormalise(rigid.inverse(self._view_pose(view)) @ T_world_cam)
+        view = self._add_view(picture, T_world_cam, posed)
+        odometry.adjust_window(hold=self._given is not None)
+        self._follow_views()
+        T = rigid.inverse(self._view_pose(view)) @ active.keyframe.T_world_cam
+        motion.T_frame_keyframe = rigid.orthonormalise(T)
+        return view, np.eye(4)
+
+    def _add_view(self, picture: Picture, T_world_cam: Array, posed: Posed | None) -> int:
+        if self._odometry is None:
+            return len(self.keyframes)
+        return self._odometry.add_view(picture.index, picture.grey8, rigid.inverse(T_world_cam)[:3], posed)
+
+    def _view_pose(self, view: int) -> Array:
+        """T_world_cam (4, 4) of a view; without odometry the views are the keyframes."""
+        if self._odometry is None:
+            return self.keyframes[view].T_world_cam
+        return rigid.inverse(np.vstack([self._odometry.views[view].T_cam_world, _BOTTOM]))
+
+    def _follow_views(self) -> None:
+        """Keyframes are views: they go where bundle adjustment puts them."""
+        if self._odometry is not None:
+            for keyframe, view in zip(self.keyframes, self._view_of):
+                keyframe.T_world_cam = self._view_pose(view)
+
+    def _arrive(self, active: Active, pending: Pending) -> None:
+        """The network's answer is due: its frame becomes the active keyframe."""
         self._pending = None
-        T_world_frame = active.keyframe.T_world_cam @ rigid.inverse(state.T_frame_keyframe)
-        if self.odometry is None:
+        motion = self._motion
+        T_world_frame = active.keyframe.T_world_cam @ rigid.inverse(motion.T_frame_keyframe)
+        if self._odometry is None:
             T = rigid.orthonormalise(active.keyframe.T_world_cam @ rigid.inverse(pending.T_picture_keyframe))
         else:
             T = self._view_pose(pending.view)
-        self._insert(pending.picture, pending.answer.result(), T, rigid.inverse(T) @ active.keyframe.T_world_cam, pending.view)
-        state.T_frame_keyframe = rigid.inverse(T_world_frame) @ T
-        gain = state.exposure.gain / pending.exposure.gain
-        state.exposure = Exposure(gain, state.exposure.offset - gain * pending.exposure.offset)
-        state.since_keyframe = 0
-        state.energies = []
+        view = pending.view if self._odometry is not None else len(self.keyframes)
+        self._insert(pending.picture, pending.answer.result(), T, view, fused=True)
+        motion.T_frame_keyframe = rigid.orthonormalise(rigid.inverse(T_world_frame) @ T)
+        gain = motion.exposure.gain / pending.exposure.gain
+        motion.exposure = Exposure(gain, motion.exposure.offset - gain * pending.exposure.offset)
+        motion.since_keyframe, motion.energies = 0, []
 
-    def _insert(self, picture: Picture, answer: NetworkDepth, T_world_cam: Array, T_new_old: Array | None, view: int) -> None:
-        config = self.config
+    def _drop_pending(self) -> None:
+        """A keyframe that waits while tracking fails still enters the map: what was seen is not lost."""
+        if self._pending is not None and self._active is not None:
+            self._arrive(self._active, self._pending)
+
+    def _insert(self, picture: Picture, answer: NetworkDepth, T_world_cam: Array, view: int, fused: bool) -> None:
+        """Sheet A, B, E: depth to the map's scale, its uncertainty, fusion with the keyframe before, the new points."""
         depth = answer.depth_m
-        if self.odometry is not None:
-            depth = depth * np.float32(np.exp(self.odometry.add_depth(view, depth)))
-        self._view_of.append(view)
-        variance = uncertainty.first_uncertainty(depth, config.fusion)
-        if T_new_old is not None:
-            self._publish()
-            old = self._active.keyframe
-            seen = uncertainty.look_up(depth, old.depth_m, old.variance, self.intrinsics, rigid.inverse(T_new_old))
-            variance, comparable = uncertainty.uncertainty(depth, seen, config.fusion)
-            depth, variance = fusion.fuse(depth, variance, seen, comparable, config.fusion)
+        if self._odometry is not None:
+            depth = depth * np.float32(np.exp(self._odometry.add_depth(view, depth)))
+        variance = self._prior_variance(depth, answer)
+        if fused and self._active is not None:
+            self._active.publish()
+            depth, variance = self._fused(depth, variance, self._active.keyframe, T_world_cam)
         keyframe = Keyframe(
             len(self.keyframes), picture.index, picture.time_s, picture.image, self.camera, depth, variance,
-            answer.depth_m, np.zeros(depth.shape, np.uint16), T_world_cam,
-        )
+            answer.depth_m, np.zeros(depth.shape, np.uint16), T_world_cam, self._motion.segment,
+            _log_labels(answer),
+        )  # fmt: skip
         self.keyframes.append(keyframe)
-        maps = refinement.DepthMap.from_depth(depth, variance)
-        levels = tracking.usable_levels(picture.levels, config.tracking)
-        points = tracking.select_points(picture.levels, config.tracking, keyframe.id)
-        mask = pictures.max_gradient(picture.levels[0]) > config.stereo.gradient_min
-        known = maps.inverse_depth[maps.inverse_depth > 0]
-        self._active = Active(keyframe, picture, maps, points, levels, mask, float(known.mean()))
-        self._refresh(self._active)
+        self._view_of.append(view)
+        self._active = Active.of(keyframe, picture, self.config)
+        self._connect(keyframe)
 
-    def _publish(self) -> None:
-        active = self._active
-        active.keyframe.depth_m, active.keyframe.variance = active.depth.depth()
-        active.keyframe.observed = active.depth.observed.copy()
+    def _prior_variance(self, depth: FloatImage, answer: NetworkDepth) -> FloatImage:
+        if answer.sigma_log is None:
+            return uncertainty.first_uncertainty(depth, self.config.fusion)
+        sd = np.maximum(answer.sigma_log, self.config.fusion.floor)
+        return np.square(sd * depth).astype(np.float32)
 
-    def _pose(self, entry: Entry) -> Array | None:
-        if entry.T_view_cam is None:
-            return None
-        return self._view_pose(entry.view) @ entry.T_view_cam
+    def _fused(
+        self, depth: FloatImage, variance: FloatImage, old: Keyframe, T_world_cam: Array
+    ) -> tuple[FloatImage, FloatImage]:
+        config = self.config.fusion
+        T_old_new = rigid.inverse(old.T_world_cam) @ T_world_cam
+        seen = uncertainty.look_up(depth, old.depth_m, old.variance, self.intrinsics, T_old_new)
+        U, comparable = uncertainty.uncertainty(depth, seen, config)
+        return fusion.fuse(depth, np.where(comparable, U, variance), seen, comparable, config)
+
+    def _connect(self, keyframe: Keyframe) -> None:
+        """Graph edges of a new keyframe; a piece of map that meets an older one is carried over to it."""
+        self._relocaliser.add(keyframe)
+        if keyframe.id and self.keyframes[-2].segment == keyframe.segment:
+            self.edges.append(finishing.odometry_edge(self.keyframes[-2], keyframe))
+        if not self.config.recovery.loops or self._given is not None:
+            return
+        for edge in self._closer.close(keyframe, self.edges):
+            self.edges.append(edge)
+            other = self.keyframes[edge.first]
+            if other.segment != keyframe.segment:
+                self._join(edge, other.segment)
+
+    def _join(self, edge: Edge, segment: int) -> None:
+        """Carry the newest piece of map to where a loop edge puts it."""
+        newest = self.keyframes[edge.second]
+        T_new = self.keyframes[edge.first].T_world_cam @ edge.T_first_second
+        s, T = finishing.similarity_between(newest.T_world_cam, T_new, edge.log_scale)
+        moving = [k for k in self.keyframes if k.segment == newest.segment]
+        first_view = self._view_of[moving[0].id]
+        for k in moving:
+            k.T_world_cam = _carried(k.T_world_cam, s, T)
+            k.depth_m, k.variance = k.depth_m * np.float32(s), k.variance * np.float32(s * s)
+            k.segment = segment
+        for entry in self._entries:
+            if entry.T_view_cam is not None and entry.view >= first_view:
+                entry.T_view_cam = _stretched(entry.T_view_cam, s)
+        if self._odometry is not None:
+            views = np.arange(len(self._odometry.views)) >= first_view
+            motions = np.where(views[:, None, None], T, np.eye(4))
+            self._odometry.move(np.where(views, s, 1.0), motions)
+            self._follow_views()
+        self._motion.segment = segment
+        self._motion.T_frame_keyframe = _stretched(self._motion.T_frame_keyframe, s)
+        if self._active is not None:
+            self._active = Active.of(self._active.keyframe, self._active.picture, self.config)
+
+    # ---- the end ----------------------------------------------------------------------------------------------------
+    def finish(self) -> Reconstruction:
+        """Close loops, adjust the whole map, bend the depths, apply one scale, bridge short gaps; the map as it stands."""
+        self._drop_pending()
+        if self._active is not None:
+            self._active.publish()
+        if self._given is None:
+            self._close_loops()
+        if self._odometry is not None:
+            if self._given is None and self.config.odometry.global_iterations and len(self._odometry.views) > 1:
+                self._odometry.adjust_all()
+                self._follow_views()
+            for keyframe, view in zip(self.keyframes, self._view_of):
+                finishing.bend(keyframe, *self._odometry.depths(view), self.config.densify)
+        factor = 1.0 if self._given is not None else finishing.scale_factor(self.keyframes)
+        self._rescale(factor)
+        self._worker.close()
+        results = [self._result(entry) for entry in self._entries]
+        segments = len({k.segment for k in self.keyframes})
+        return Reconstruction(self._bridged(results), self.keyframes, self.edges, self._source.scale, factor, segments)
+
+    def _close_loops(self) -> None:
+        """Solve the pose graph where there are loops, carry the map along, and look again for points across them."""
+        if not any(edge.kind in ("loop", "relocalisation") for edge in self.edges):
+            return
+        solved = finishing.solve_graph(self.keyframes, self.edges)
+        old = [k.T_world_cam for k in self.keyframes]
+        changes = [finishing.similarity_between(T, *solved[k.id]) for k, T in zip(self.keyframes, old)]
+        for keyframe, (s, T) in zip(self.keyframes, changes):
+            keyframe.T_world_cam = _carried(keyframe.T_world_cam, s, T)
+            keyframe.depth_m = keyframe.depth_m * np.float32(s)
+            keyframe.variance = keyframe.variance * np.float32(s * s)
+        if self._odometry is None:
+            return
+        of_view = np.clip(np.searchsorted(self._view_of, np.arange(len(self._odometry.views)), "right") - 1, 0, None)
+        self._odometry.move(
+            np.array([changes[k][0] for k in of_view]), np.array([changes[k][1] for k in of_view])
+        )  # fmt: skip
+        for id in sorted({e.second for e in self.edges if e.kind == "loop"}):
+            self._odometry.rejoin(self._view_of[id], pictures.grey(self.keyframes[id].image).astype(np.uint8))
+
+    def _rescale(self, factor: float) -> None:
+        for k in self.keyframes:
+            k.depth_m, k.variance = k.depth_m * np.float32(factor), k.variance * np.float32(factor**2)
+            k.T_world_cam = _stretched(k.T_world_cam, factor)
+        for entry in self._entries:
+            entry.T_view_cam = None if entry.T_view_cam is None else _stretched(entry.T_view_cam, factor)
+        if self._odometry is not None:
+            self._odometry.move(
+                np.full(len(self._odometry.views), factor), np.tile(np.eye(4), (len(self._odometry.views), 1, 1))
+            )
+
+    def _bridged(self, results: list[FrameResult]) -> list[FrameResult]:
+        """Lost frames between two posed ones of the same piece, few in a row, take poses in between."""
+        posed = [n for n, r in enumerate(results) if r.T_world_cam is not None]
+        out = list(results)
+        for a, b in zip(posed, posed[1:]):
+            first, last = results[a], results[b]
+            same = self.keyframes[first.keyframe].segment == self.keyframes[last.keyframe].segment
+            if not (1 < b - a <= self.config.recovery.bridge_frames + 1 and same):
+                continue
+            assert first.T_world_cam is not None and last.T_world_cam is not None
+            for n in range(a + 1, b):
+                share = (results[n].time_s - first.time_s) / max(last.time_s - first.time_s, 1e-9)
+                T = finishing.between(first.T_world_cam, last.T_world_cam, share)
+                out[n] = replace(results[n], status=Status.INTERPOLATED, T_world_cam=T, keyframe=first.keyframe)
+        return out
 
     def _result(self, entry: Entry) -> FrameResult:
+        T = None if entry.T_view_cam is None else self._view_pose(entry.view) @ entry.T_view_cam
         return FrameResult(
-            entry.index, entry.time_s, entry.status, self._pose(entry), entry.keyframe, entry.residual, entry.usage,
-            entry.milliseconds,
+            entry.index, entry.time_s, entry.status, T, entry.keyframe, entry.residual, entry.usage, entry.milliseconds
         )
 
-    def _bend(self, k, v):
-        from scenewright.slam import densify
-        c = self.config.densify
-        pixels, z = self.odometry.depths(v)
-        x, y = np.rint(pixels).astype(int).T
-        if len(z) >= 20:
-            f = np.float32(np.exp(densify.robust_log_ratio(z, k.depth_m[y, x])))
-            k.depth_m = k.depth_m * f
-            k.variance = k.variance * f * f
-        if not c.enabled:
-            return
-        good = (k.observed >= 2) & (np.sqrt(k.variance) < 0.05 * k.depth_m)
-        anchors = np.where(good, k.depth_m, 0).astype(np.float32)
-        weight = np.where(good, np.float32(c.stereo_weight), 0).astype(np.float32)
-        anchors[y, x] = z
-        weight[y, x] = c.point_weight
-        factor, near = densify.correction(k.depth_network_m, anchors, weight, c)
-        bent = k.depth_network_m * factor
-        variance = np.square(bent * (0.05 + 0.10 * (1 - near))).astype(np.float32)
-        k.depth_m = np.where(good, fusion.combine(bent, variance, k.depth_m, k.variance)[0], bent)
-        k.variance = np.where(good, fusion.combine(bent, variance, k.depth_m, k.variance)[1], variance)
+    # ---- saving -----------------------------------------------------------------------------------------------------
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything that the rest of the stream depends on, as plain arrays; see `restore`."""
+        out = {
+            **state.pack_motion(self._motion), **state.pack_entries(self._entries), **state.pack_edges(self.edges),
+            **state.pack_keyframes(self.keyframes), "view_of": np.array(self._view_of, np.int64),
+        }  # fmt: skip
+        if self._odometry is not None:
+            out |= state.pack_odometry(self._odometry)
+        if self._active is not None:
+            out |= state.pack_active(self._active)
+        if (p := self._pending) is not None:
+            facts = [p.picture.index, p.picture.time_s, p.position, p.view, list(p.exposure)]
+            out |= {"pending/facts": state.text_array(facts), "pending/image": p.picture.image}
+            out["pending/T"] = p.T_picture_keyframe
+        return out
 
-    def finish(self) -> Reconstruction:
-        if self._pending is not None:
-            self._arrive()
-        self._publish()
-        if self.odometry is not None and self.config.odometry.global_iterations:
-            self.focal_factor = self.odometry.adjust_all()
-            for k, v in zip(self.keyframes, self._view_of):
-                k.T_world_cam = self._view_pose(v)
-        if self.odometry is not None:
-            for k, v in zip(self.keyframes, self._view_of):
-                self._bend(k, v)
-        logs = []
-        for k in self.keyframes:
-            m = (k.observed > 0) & (k.depth_network_m > 0)
-            if m.any():
-                logs.append(float(np.median(np.log(k.depth_network_m[m] / k.depth_m[m]))))
-        s = float(np.exp(np.mean(logs))) if logs else 1.0
-        for k in self.keyframes:
-            k.depth_m = k.depth_m * np.float32(s)
-            k.variance = k.variance * np.float32(s * s)
-            k.T_world_cam = k.T_world_cam.copy()
-            k.T_world_cam[:3, 3] *= s
-        for e in self._entries:
-            if e.T_view_cam is not None:
-                e.T_view_cam = e.T_view_cam.copy(); e.T_view_cam[:3, 3] *= s
-        if self.odometry is not None:
-            for v in self.odometry.views:
-                v.T_cam_world = v.T_cam_world.copy(); v.T_cam_world[:, 3] *= s
-        self._worker.close()
-        return Reconstruction([self._result(e) for e in self._entries], self.keyframes, self.edges, self._source.scale, s, 1)
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Go on from what `state_arrays` gave, in a fresh object of the same camera, source and config.
+
+        Raises:
+            InputError: frames were pushed already. FormatError: arrays of something else.
+        """
+        if self._entries:
+            raise InputError("restore", f"{len(self._entries)} frames in the map", "a fresh CnnSlam")
+        self._motion, self._entries = state.unpack_motion(arrays), state.unpack_entries(arrays)
+        self.edges, self.keyframes = state.unpack_edges(arrays), state.unpack_keyframes(arrays, self.camera)
+        self._view_of = [int(v) for v in arrays["view_of"]]
+        for keyframe in self.keyframes:
+            self._relocaliser.add(keyframe)
+        if self._odometry is not None:
+            state.unpack_odometry(arrays, self._odometry)
+        if "active/keyframe" in arrays:
+            self._active = state.unpack_active(arrays, self.keyframes, self.config)
+        if "pending/facts" in arrays:
+            index, time_s, position, view, exposure = state.read_text(arrays["pending/facts"], "pending keyframe")
+            picture = Picture(index, time_s, np.array(arrays["pending/image"]), self.camera, self.config.image.levels)
+            answer = self._worker.submit(index, picture.image, self.camera)
+            T = np.array(arrays["pending/T"])
+            self._pending = Pending(picture, position, view, T, Exposure(*exposure), answer)
+
+
+def _lost(picture: Picture, tracked: tracking.Tracked | None = None) -> Entry:
+    residual, usage = (0.0, 0.0) if tracked is None else (tracked.residual, tracked.usage)
+    return Entry(picture.index, picture.time_s, Status.LOST, residual=residual, usage=usage)
+
+
+def _trailing_lost(entries: list[Entry]) -> list[Entry]:
+    """The lost frames at the end."""
+    n = len(entries)
+    while n and entries[n - 1].status is Status.LOST:
+        n -= 1
+    return entries[n:]
+
+
+def _stretched(T: Array, factor: float) -> Array:
+    out = T.copy()
+    out[:3, 3] *= factor
+    return out
+
+
+def _carried(T_world_cam: Array, s: float, T: Array) -> Array:
+    """A pose in a world that was turned, stretched and moved: X -> s R X + t."""
+    return rigid.orthonormalise(
+        rigid.from_rotation(T[:3, :3] @ T_world_cam[:3, :3], s * T[:3, :3] @ T_world_cam[:3, 3] + T[:3, 3])
+    )
+
+
+def _log_labels(answer: NetworkDepth) -> NDArray[np.float16] | None:
+    if answer.label_probabilities is None:
+        return None
+    return np.log(soften(answer.label_probabilities)).astype(np.float16)

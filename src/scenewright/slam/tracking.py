@@ -93,7 +93,9 @@ def depth_pyramid(inverse_depth: FloatImage, variance: FloatImage, levels: int) 
         mean = halve(weight * d) / np.maximum(total, 1e-12)
         coarse_variance = count / np.maximum(total, 1e-12)
         known = count > 0
-        out.append((np.where(known, mean, 0).astype(np.float32), np.where(known, coarse_variance, 0).astype(np.float32)))
+        out.append(
+            (np.where(known, mean, 0).astype(np.float32), np.where(known, coarse_variance, 0).astype(np.float32))
+        )
     return out
 
 
@@ -155,9 +157,24 @@ def _sums(
         iu, iv = int(u), int(v)
         au, av = u - iu, v - iv
         w00, w01, w10, w11 = (1 - au) * (1 - av), au * (1 - av), (1 - au) * av, au * av
-        I = w00 * image[iv, iu, 0] + w01 * image[iv, iu + 1, 0] + w10 * image[iv + 1, iu, 0] + w11 * image[iv + 1, iu + 1, 0]
-        gx = w00 * image[iv, iu, 1] + w01 * image[iv, iu + 1, 1] + w10 * image[iv + 1, iu, 1] + w11 * image[iv + 1, iu + 1, 1]
-        gy = w00 * image[iv, iu, 2] + w01 * image[iv, iu + 1, 2] + w10 * image[iv + 1, iu, 2] + w11 * image[iv + 1, iu + 1, 2]
+        I = (
+            w00 * image[iv, iu, 0]
+            + w01 * image[iv, iu + 1, 0]
+            + w10 * image[iv + 1, iu, 0]
+            + w11 * image[iv + 1, iu + 1, 0]
+        )
+        gx = (
+            w00 * image[iv, iu, 1]
+            + w01 * image[iv, iu + 1, 1]
+            + w10 * image[iv + 1, iu, 1]
+            + w11 * image[iv + 1, iu + 1, 1]
+        )
+        gy = (
+            w00 * image[iv, iu, 2]
+            + w01 * image[iv, iu + 1, 2]
+            + w10 * image[iv + 1, iu, 2]
+            + w11 * image[iv + 1, iu + 1, 2]
+        )
         r = gain * intensity[n] + offset - I
         GX, GY = gx * fx, gy * fy
         inverse_z = d / pz

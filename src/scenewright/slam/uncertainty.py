@@ -58,7 +58,9 @@ def look_up(
     valid &= sampled > 0
     depth = np.where(valid, depth_m * sampled / safe, 0).astype(np.float32)
     ratio = np.where(valid, sampled / np.where(depth_m > 0, depth_m, 1), 1).astype(np.float32)
-    return Correspondence(valid, depth, neighbour_variance[iv, iu], ratio, np.where(valid, sampled, 0).astype(np.float32))
+    return Correspondence(
+        valid, depth, neighbour_variance[iv, iu], ratio, np.where(valid, sampled, 0).astype(np.float32)
+    )
 
 
 def first_uncertainty(depth_m: FloatImage, config: FusionConfig) -> FloatImage:
@@ -66,7 +68,9 @@ def first_uncertainty(depth_m: FloatImage, config: FusionConfig) -> FloatImage:
     return np.square(config.first * depth_m).astype(np.float32)
 
 
-def uncertainty(depth_m: FloatImage, seen: Correspondence, config: FusionConfig) -> tuple[FloatImage, NDArray[np.bool_]]:
+def uncertainty(
+    depth_m: FloatImage, seen: Correspondence, config: FusionConfig
+) -> tuple[FloatImage, NDArray[np.bool_]]:
     """Eq. 6: U = (D_i - D_j)^2 in m^2, floored; (H, W), with the mask of pixels that may be fused.
 
     As printed, D_i and D_j are depths in two cameras, which differ by the camera's own motion along z; `exact_frame`

@@ -1,0 +1,83 @@
+"""What is done once, at the end of a stream: loops, the last adjustment, depth, one scale, gaps (Tateno 2017; sheet J3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation, Slerp
+
+from scenewright.slam import densify, fusion, rigid
+from scenewright.slam.config import DensifyConfig
+from scenewright.slam.pose_graph import PoseGraph, edge_information
+from scenewright.slam.types import Edge, Keyframe
+
+Array = NDArray[np.float64]
+
+
+def odometry_edge(first: Keyframe, second: Keyframe) -> Edge:
+    """The edge between neighbouring keyframes of one map piece as their poses stand."""
+    T = rigid.inverse(first.T_world_cam) @ second.T_world_cam
+    moved = 0.01 + 0.03 * float(np.linalg.norm(T[:3, 3]))
+    return Edge(first.id, second.id, T, 0.0, edge_information(moved, 0.01, 0.03), "odometry")
+
+
+def solve_graph(keyframes: Sequence[Keyframe], edges: Sequence[Edge]) -> dict[int, tuple[Array, float]]:
+    """Keyframe id -> T_world_cam (4, 4) and log scale after closing the loops."""
+    graph = PoseGraph()
+    for keyframe in keyframes:
+        graph.add_keyframe(keyframe.id, rigid.orthonormalise(keyframe.T_world_cam))
+    for edge in edges:
+        graph.add_edge(edge)
+    return graph.optimise()
+
+
+def similarity_between(old: Array, new: Array, log_scale: float) -> tuple[float, Array]:
+    """Scale s and motion T with X_new = s R X + t that takes a keyframe from one T_world_cam (4, 4) to another."""
+    s = float(np.exp(log_scale))
+    R = new[:3, :3] @ old[:3, :3].T
+    return s, rigid.from_rotation(R, new[:3, 3] - s * R @ old[:3, 3])
+
+
+def bend(keyframe: Keyframe, pixels: Array, depths_m: Array, config: DensifyConfig) -> None:
+    """Bring a keyframe's depth to the map's scale and, unless switched off, bend the network's depth to the map.
+
+    Args:
+        pixels, depths_m: (N, 2) and (N,) map points in the keyframe.
+    """
+    k, c = keyframe, config
+    x, y = np.rint(pixels).astype(int).T if len(pixels) else (np.zeros(0, int), np.zeros(0, int))
+    if len(depths_m) >= c.minimum_anchors:
+        factor = np.float32(np.exp(densify.robust_log_ratio(depths_m, k.depth_m[y, x])))
+        k.depth_m, k.variance = k.depth_m * factor, k.variance * factor * factor
+    if not c.enabled:
+        return
+    good = (k.observed >= 2) & (np.sqrt(k.variance) < 0.05 * k.depth_m)
+    anchors = np.where(good, k.depth_m, 0).astype(np.float32)
+    weight = np.where(good, np.float32(c.stereo_weight), 0).astype(np.float32)
+    anchors[y, x], weight[y, x] = depths_m, c.point_weight
+    if (weight > 0).sum() < c.minimum_anchors:
+        return
+    factors, near = densify.correction(k.depth_network_m, anchors, weight, c)
+    bent = k.depth_network_m * factors
+    variance = np.square(bent * (0.05 + 0.10 * (1 - near))).astype(np.float32)
+    known = bent > 0
+    both = good & known
+    safe = [np.where(both, a, 1).astype(np.float32) for a in (bent, variance, k.depth_m, k.variance)]
+    fused, fused_variance = fusion.combine(*safe)
+    k.variance = np.where(both, fused_variance, np.where(known, variance, k.variance)).astype(np.float32)
+    k.depth_m = np.where(both, fused, np.where(known, bent, k.depth_m)).astype(np.float32)
+
+
+def scale_factor(keyframes: Sequence[Keyframe]) -> float:
+    """Sheet J3: exp of the mean over keyframes of the median of log(network depth / refined depth)."""
+    logs = [densify.robust_log_ratio(k.depth_network_m, k.depth_m) for k in keyframes]
+    return float(np.exp(np.mean(logs))) if logs else 1.0
+
+
+def between(T_first: Array, T_last: Array, share: float) -> Array:
+    """The motion a share of the way from one pose to another: slerp and straight line."""
+    rotations = Rotation.from_matrix(np.stack([T_first[:3, :3], T_last[:3, :3]]))
+    R = Slerp([0.0, 1.0], rotations)(share).as_matrix()
+    return rigid.from_rotation(R, (1 - share) * T_first[:3, 3] + share * T_last[:3, 3])

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 import trimesh
-from clips import short_clip
 
+from clips import short_clip
 from scenewright.data.meshes import read_ply
 from scenewright.engine import weights
 from scenewright.engine.table import create
@@ -224,7 +224,7 @@ def test_unusable_options_cannot_be_built(change: dict[str, object], culprit: st
         (Options(every=0), "every"),
         (Options(max_frames=0), "max_frames"),
         (Options(fov_deg=60.0, intrinsics=(100, 100, 80, 60)), "fov"),
-        (Options(fov_deg=190.0), "fov"),
+        (Options(fov_deg=190.0), "field of view"),
         (Options(intrinsics=(300, 300, 5000, 120)), "principal point"),
         (Options(depth="no/such/net"), "no/such/net"),
         (Options(depth="sensor", device="tpu"), "--device"),

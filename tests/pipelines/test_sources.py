@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from clips import short_clip
-
 from scenewright.data.sequences import open_sequence
 from scenewright.engine import weights
 from scenewright.engine.table import create

@@ -129,9 +129,9 @@ def _invert3(A):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _reduce(
+def _reduce(  # type: ignore[no-untyped-def]
     T, slot, X, start, view, pixel, log_depth, depth_weight, fx, fy, cx, cy, delta, damping, focal, S, b, W, F, Hinv, bp
-):  # type: ignore[no-untyped-def]
+):
     """Build the Schur complement S, b over free views (6 each, by `slot`) and, last, the log focal length.
 
     start: (P + 1,) first observation of every point. Kept for the points' own step: W (M, 6, 3), F (P, 3), Hinv, bp.
@@ -281,7 +281,7 @@ def solve(problem: Problem, iterations: int = 10, huber_px: float = 1.5, focal: 
             T, slot, X, start, o.view, o.pixel, o.log_depth, o.depth_weight, fx, fy, K.cx, K.cy, huber_px, damping,
             focal, S, b, W, F, Hinv, bp,
         )  # fmt: skip
-        step = np.linalg.solve(S, b)
+        step = np.asarray(np.linalg.solve(S, b), np.float64)
         T_new, X_new = _moved(T, slot, step), _move_points(X, start, o.view, slot, W, F, Hinv, bp, step)
         factor_new = factor * float(np.exp(step[-1]))
         new = cost_of(T_new, X_new, factor_new)

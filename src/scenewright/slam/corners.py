@@ -26,7 +26,7 @@ class Corners(NamedTuple):
 def describe(image: Grey8, pixels: NDArray[np.float32]) -> Corners:
     """Upright ORB descriptors of given corners; those too near to the border are left out."""
     keypoints = [cv2.KeyPoint(float(x), float(y), 24.0, 0.0) for x, y in pixels]
-    orb = cv2.ORB_create(nlevels=1, edgeThreshold=BORDER, patchSize=24)
+    orb = cv2.ORB.create(nlevels=1, edgeThreshold=BORDER, patchSize=24)
     kept, descriptors = orb.compute(cv2.GaussianBlur(image, (0, 0), 1.0), keypoints)
     if not kept:
         return Corners(np.zeros((0, 2), np.float32), np.zeros((0, 32), np.uint8))
@@ -57,16 +57,22 @@ def follow(
     """
     if not len(pixels):
         return pixels.copy(), np.zeros(0, bool)
-    options = {
-        "winSize": (window_px, window_px), "maxLevel": levels, "flags": cv2.OPTFLOW_USE_INITIAL_FLOW,
-        "criteria": (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01),
-    }  # fmt: skip
-    there, found, _ = cv2.calcOpticalFlowPyrLK(template, image, pixels, guess.astype(np.float32).copy(), **options)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(image, template, there, pixels.copy(), **options)
+    there, found = _lucas_kanade(template, image, pixels, guess, window_px, levels)
+    back, returned = _lucas_kanade(image, template, there, pixels, window_px, levels)
     height, width = image.shape
     inside = (there[:, 0] > 2) & (there[:, 1] > 2) & (there[:, 0] < width - 3) & (there[:, 1] < height - 3)
-    trusted = (found[:, 0] > 0) & (returned[:, 0] > 0) & inside & (np.linalg.norm(back - pixels, axis=1) < 0.7)
+    trusted = found & returned & inside & (np.linalg.norm(back - pixels, axis=1) < 0.7)
     return there, trusted
+
+
+def _lucas_kanade(
+    template: Grey8, image: Grey8, pixels: NDArray[np.float32], guess: NDArray[np.float32], window_px: int, levels: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        template, image, pixels, guess.astype(np.float32).copy(), winSize=(window_px, window_px), maxLevel=levels,
+        criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01), flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )  # fmt: skip
+    return np.asarray(there, np.float32), np.asarray(found)[:, 0] > 0
 
 
 def hamming(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int64]:

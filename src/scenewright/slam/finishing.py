@@ -1,4 +1,4 @@
-"""What is done once, at the end of a stream: loops, the last adjustment, depth, one scale, gaps (Tateno 2017; sheet J3)."""
+"""What is done once, at the end of a stream: graph, depth, one scale, gaps. Pure functions over keyframes and edges."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def bend(keyframe: Keyframe, pixels: Array, depths_m: Array, config: DensifyConf
 
 
 def scale_factor(keyframes: Sequence[Keyframe]) -> float:
-    """Sheet J3: exp of the mean over keyframes of the median of log(network depth / refined depth)."""
+    """The one global factor: exp of the mean over keyframes of the median of log(network depth / refined depth)."""
     logs = [densify.robust_log_ratio(k.depth_network_m, k.depth_m) for k in keyframes]
     return float(np.exp(np.mean(logs))) if logs else 1.0
 

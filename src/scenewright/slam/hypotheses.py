@@ -23,7 +23,7 @@ class Features(NamedTuple):
 
 def detect(image: FloatImage, config: HypothesesConfig) -> Features:
     """ORB corners of an (H, W) grey image, 0..255."""
-    orb = cv2.ORB_create(config.features, scaleFactor=1.2, nlevels=6, edgeThreshold=12, patchSize=24, fastThreshold=8)
+    orb = cv2.ORB.create(config.features, scaleFactor=1.2, nlevels=6, edgeThreshold=12, patchSize=24, fastThreshold=8)
     points, descriptors = orb.detectAndCompute(image.astype(np.uint8), None)
     if descriptors is None:
         return Features(np.zeros((0, 2), np.float32), np.zeros((0, 32), np.uint8))

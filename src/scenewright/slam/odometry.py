@@ -66,7 +66,7 @@ class Odometry:
         self.points = np.zeros((0, 3))
         self.known = np.zeros(0, bool)
         self.descriptors = np.zeros((0, 32), np.uint8)
-        self.template: NDArray[np.uint8] | None = None
+        self.template: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
 
     # ---- every frame ------------------------------------------------------------------------------------------------
     def pose(self, image: NDArray[np.uint8], T_prediction: Array) -> Posed | None:
@@ -124,7 +124,9 @@ class Odometry:
             self.config.window_px,
             3,
         )
-        errors = bundle.reprojection_errors(T_cam_world, self.points[view.ids], pixels, self.intrinsics)
+        errors = bundle.reprojection_errors(
+            T_cam_world, self.points[view.ids], pixels.astype(np.float64), self.intrinsics
+        )
         ok &= ~self.known[view.ids] | (errors < 2 * OUTLIER_PX)
         if not ok.any():
             return None

@@ -21,6 +21,7 @@ from scenewright.slam.types import FloatImage
 MATCHED, SKIPPED, FAILED = 1, 0, -1
 BORDER = 7
 LONGEST = 64
+_UNCHANGED, _DEFAULTS = Exposure(), StereoConfig()
 
 
 @dataclass
@@ -123,10 +124,10 @@ def _epipolar(key, x, y, fx, fy, cx, cy, R, t):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _search(
+def _search(  # type: ignore[no-untyped-def]
     key, frame, x, y, prior, sd, fx, fy, cx, cy, R, t, gain, offset, residual, reach, max_px, max_inverse,
     ssd_refined, ssd_first, ratio, scale_min, scale_max, noise,
-):  # fmt: skip  # type: ignore[no-untyped-def]
+):  # fmt: skip
     """One epipolar search; see `search`. Returns outcome, inverse depth, variance, length."""
     height, width = frame.shape
     ex, ey, along, squared = _epipolar(key, x, y, fx, fy, cx, cy, R, t)
@@ -224,11 +225,11 @@ def _search(
 
 
 @njit(cache=True, nogil=True)
-def _refine(
+def _refine(  # type: ignore[no-untyped-def]
     key, frame, mask, inverse_depth, variance, observed, failures, wait, prior, prior_variance, fx, fy, cx, cy, R, t,
     gain, offset, residual, reach, max_px, max_inverse, ssd_refined, ssd_first, ratio, scale_min, scale_max, noise,
     growth, growth_failed, max_failures, floor,
-):  # fmt: skip  # type: ignore[no-untyped-def]
+):  # fmt: skip
     height, width = key.shape
     accepted = 0
     for y in range(BORDER, height - BORDER):
@@ -276,8 +277,8 @@ def _settings(config: StereoConfig) -> tuple[float, ...]:
 
 def search(
     keyframe: FloatImage, frame: FloatImage, pixel: tuple[int, int], inverse_depth: float, variance: float,
-    intrinsics: Intrinsics, T_frame_keyframe: NDArray[np.float64], exposure: Exposure = Exposure(),
-    residual: float = 0.0, config: StereoConfig = StereoConfig(),
+    intrinsics: Intrinsics, T_frame_keyframe: NDArray[np.float64], exposure: Exposure = _UNCHANGED,
+    residual: float = 0.0, config: StereoConfig = _DEFAULTS,
 ) -> Match:  # fmt: skip
     """Search one keyframe pixel (x, y) along its epipolar line in a frame, both (H, W) float32 grey.
 

@@ -1,4 +1,4 @@
-"""Where depth and poses come from: a network, a sensor, or a file; and the worker that keeps a network off the tracker."""
+"""Where depth and poses come from, and the worker that keeps a network off the tracker."""
 
 from __future__ import annotations
 

@@ -274,7 +274,7 @@ def pack_odometry(odometry: Odometry) -> Arrays:
         "odometry/points": odometry.points.copy(),
         "odometry/known": odometry.known.copy(),
         "odometry/descriptors": odometry.descriptors.copy(),
-        "odometry/template": np.zeros((0, 0), np.uint8) if odometry.template is None else odometry.template.copy(),
+        "odometry/template": odometry.template.copy(),
         "odometry/views": np.array([[v.index, len(v.ids)] for v in views], np.int64).reshape(-1, 2),
         "odometry/T_cam_world": np.array([v.T_cam_world for v in views], np.float64).reshape(-1, 3, 4),
         "odometry/ids": np.concatenate([np.zeros(0, np.int64), *(v.ids for v in views)]),
@@ -289,8 +289,7 @@ def unpack_odometry(arrays: Arrays, odometry: Odometry) -> None:
     odometry.points = np.array(arrays["odometry/points"])
     odometry.known = np.array(arrays["odometry/known"])
     odometry.descriptors = np.array(arrays["odometry/descriptors"])
-    template = np.array(arrays["odometry/template"])
-    odometry.template = template if template.size else None
+    odometry.template = np.array(arrays["odometry/template"])
     ends = np.cumsum(arrays["odometry/views"][:, 1])
     odometry.views = []
     for (index, count), end, T in zip(arrays["odometry/views"], ends, arrays["odometry/T_cam_world"]):

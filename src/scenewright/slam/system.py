@@ -1,13 +1,14 @@
 """CNN-SLAM: frames in, a metric map of keyframes out (Tateno et al., CVPR 2017), with a corner odometry beside it.
 
-One frame, in order: picture -> pose (corners, then the direct tracker; or the tracker alone, as printed) -> stereo on the
-active keyframe -> does it become a view, a keyframe? -> the answer of the network, once its frame count has come.
+One frame, in order: picture -> pose (corners, then the direct tracker; or the tracker alone, as printed) -> stereo on
+the active keyframe -> does it become a view, a keyframe? -> the network's answer, once its frame count has come.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,13 @@ from scenewright.slam import finishing, fusion, hypotheses, keyframes, refinemen
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
 from scenewright.slam.exposure import Exposure
+from scenewright.slam.keyframe_map import KeyframeMap
 from scenewright.slam.labels import soften
-from scenewright.slam.loops import LoopCloser
-from scenewright.slam.odometry import Odometry, Posed
-from scenewright.slam.relocalise import Relocaliser
+from scenewright.slam.odometry import Posed
 from scenewright.slam.sources import PoseSource, Worker
 from scenewright.slam.state import Active, Entry, Motion, Pending, Picture
 from scenewright.slam.types import (
     DepthSource,
-    Edge,
     FloatImage,
     FrameResult,
     Keyframe,
@@ -60,15 +59,10 @@ class CnnSlam:
         self.config = config or SlamConfig()
         self.camera = pictures.working_camera(camera, self.config.image.longest)
         self.intrinsics = pictures.Intrinsics(*self.camera.numbers)
-        self.keyframes: list[Keyframe] = []
-        self.edges: list[Edge] = []
+        self.map = KeyframeMap(self.intrinsics, self.config)
         self._source, self._worker, self._given = depth_source, Worker(depth_source), pose_source
         self._input_size = camera.size
-        self._odometry = Odometry(self.intrinsics, self.config.odometry) if self.config.odometry.enabled else None
-        self._relocaliser = Relocaliser()
-        self._closer = LoopCloser(self._relocaliser.index)
-        self._entries: list[Entry] = []
-        self._view_of: list[int] = []
+        self._odometry = self.map.odometry
         self._active: Active | None = None
         self._pending: Pending | None = None
         self._motion = Motion()
@@ -87,7 +81,7 @@ class CnnSlam:
         picture = Picture(frame.index, frame.time_s, frame.image, self.camera, self.config.image.levels)
         entry = self._first(picture) if self._active is None else self._follow(self._active, picture)
         entry.milliseconds = (time.perf_counter() - start) * 1e3
-        self._entries.append(entry)
+        self.map.entries.append(entry)
         self._motion.position += 1
         return self._result(entry)
 
@@ -99,13 +93,13 @@ class CnnSlam:
         return self._begin_segment(picture, rigid.orthonormalise(T), Status.OK)
 
     def _begin_segment(self, picture: Picture, T_world_cam: Array, status: Status) -> Entry:
-        view = self._add_view(picture, T_world_cam, None)
+        view = self.map.add_view(picture, T_world_cam, None)
         answer = self._worker.submit(picture.index, picture.image, self.camera).result()
         self._insert(picture, answer, T_world_cam, view, fused=False)
         self._motion = replace(
             Motion(), position=self._motion.position, segment=self._motion.segment, sharpness=self._motion.sharpness
         )
-        return Entry(picture.index, picture.time_s, status, self.keyframes[-1].id, view, np.eye(4), 0.0, 1.0)
+        return Entry(picture.index, picture.time_s, status, self.map.keyframes[-1].id, view, np.eye(4), 0.0, 1.0)
 
     def _follow(self, active: Active, picture: Picture) -> Entry:
         tracked, posed = self._pose(active, picture)
@@ -170,7 +164,7 @@ class CnnSlam:
         )
 
     def _track(self, active: Active, picture: Picture) -> tracking.Tracked:
-        """The direct tracker from constant velocity and, where that looks bad, from a second start (sheet J2)."""
+        """The direct tracker from constant velocity and, where that looks bad, from a second start."""
         motion, config = self._motion, self.config.hypotheses
 
         def cost(t: tracking.Tracked) -> float:
@@ -196,13 +190,13 @@ class CnnSlam:
         if motion.lost_since_s is None:
             motion.lost_since_s = picture.time_s
         self._drop_pending()
-        if self._given is None and (found := self._relocaliser.locate(picture.grey8, self.camera)) is not None:
+        if self._given is None and (found := self.map.relocaliser.locate(picture.grey8, self.camera)) is not None:
             return self._resume(picture, found[0], found[1])
-        lost_for = sum(1 for _ in _trailing_lost(self._entries)) + 1
+        lost_for = sum(1 for _ in _trailing_lost(self.map.entries)) + 1
         long = picture.time_s - motion.lost_since_s >= config.new_segment_s and lost_for >= config.new_segment_frames
         if self._given is None and long and pictures.sharpness(picture.levels[0]) >= config.blank:
             motion.segment += 1
-            last = self._view_pose(next(e.view for e in reversed(self._entries) if e.view >= 0))
+            last = self.map.view_pose(next(e.view for e in reversed(self.map.entries) if e.view >= 0))
             return self._begin_segment(picture, last, Status.RELOCALISED)
         return _lost(picture, tracked)
 
@@ -210,7 +204,7 @@ class CnnSlam:
         """Go on from a keyframe of the map."""
         if self._active is not None:
             self._active.publish()
-        keyframe = self.keyframes[id]
+        keyframe = self.map.keyframes[id]
         levels = self.config.image.levels
         shown = Picture(keyframe.index, keyframe.time_s, keyframe.image, self.camera, levels)
         active = self._active = Active.of(keyframe, shown, self.config)
@@ -243,7 +237,7 @@ class CnnSlam:
         return keyframes.need_keyframe(
             float(np.linalg.norm(tracked.T_frame_keyframe[:3, 3])), active.mean_inverse_depth(), tracked.usage,
             tracked.exposure.gain, self._motion.since_keyframe, picture.time_s - active.keyframe.time_s,
-            len(self.keyframes), self.config.keyframes,
+            len(self.map.keyframes), self.config.keyframes,
         )  # fmt: skip
 
     def _place(self, active: Active, picture: Picture, posed: Posed | None, force: bool) -> tuple[int, Array]:
@@ -254,30 +248,13 @@ class CnnSlam:
         T_world_cam = active.keyframe.T_world_cam @ rigid.inverse(motion.T_frame_keyframe)
         if not (force or posed is None or odometry.wants_view(posed)):
             view = len(odometry.views) - 1
-            return view, rigid.orthonormalise(rigid.inverse(self._view_pose(view)) @ T_world_cam)
-        view = self._add_view(picture, T_world_cam, posed)
+            return view, rigid.orthonormalise(rigid.inverse(self.map.view_pose(view)) @ T_world_cam)
+        view = self.map.add_view(picture, T_world_cam, posed)
         odometry.adjust_window(hold=self._given is not None)
-        self._follow_views()
-        T = rigid.inverse(self._view_pose(view)) @ active.keyframe.T_world_cam
+        self.map.follow_views()
+        T = rigid.inverse(self.map.view_pose(view)) @ active.keyframe.T_world_cam
         motion.T_frame_keyframe = rigid.orthonormalise(T)
         return view, np.eye(4)
-
-    def _add_view(self, picture: Picture, T_world_cam: Array, posed: Posed | None) -> int:
-        if self._odometry is None:
-            return len(self.keyframes)
-        return self._odometry.add_view(picture.index, picture.grey8, rigid.inverse(T_world_cam)[:3], posed)
-
-    def _view_pose(self, view: int) -> Array:
-        """T_world_cam (4, 4) of a view; without odometry the views are the keyframes."""
-        if self._odometry is None:
-            return self.keyframes[view].T_world_cam
-        return rigid.inverse(np.vstack([self._odometry.views[view].T_cam_world, _BOTTOM]))
-
-    def _follow_views(self) -> None:
-        """Keyframes are views: they go where bundle adjustment puts them."""
-        if self._odometry is not None:
-            for keyframe, view in zip(self.keyframes, self._view_of):
-                keyframe.T_world_cam = self._view_pose(view)
 
     def _arrive(self, active: Active, pending: Pending) -> None:
         """The network's answer is due: its frame becomes the active keyframe."""
@@ -287,8 +264,8 @@ class CnnSlam:
         if self._odometry is None:
             T = rigid.orthonormalise(active.keyframe.T_world_cam @ rigid.inverse(pending.T_picture_keyframe))
         else:
-            T = self._view_pose(pending.view)
-        view = pending.view if self._odometry is not None else len(self.keyframes)
+            T = self.map.view_pose(pending.view)
+        view = pending.view if self._odometry is not None else len(self.map.keyframes)
         self._insert(pending.picture, pending.answer.result(), T, view, fused=True)
         motion.T_frame_keyframe = rigid.orthonormalise(rigid.inverse(T_world_frame) @ T)
         gain = motion.exposure.gain / pending.exposure.gain
@@ -301,7 +278,7 @@ class CnnSlam:
             self._arrive(self._active, self._pending)
 
     def _insert(self, picture: Picture, answer: NetworkDepth, T_world_cam: Array, view: int, fused: bool) -> None:
-        """Sheet A, B, E: depth to the map's scale, its uncertainty, fusion with the keyframe before, the new points."""
+        """Eq. 5-9: depth at the map's scale, its uncertainty, fusion with the keyframe before."""
         depth = answer.depth_m
         if self._odometry is not None:
             depth = depth * np.float32(np.exp(self._odometry.add_depth(view, depth)))
@@ -310,14 +287,16 @@ class CnnSlam:
             self._active.publish()
             depth, variance = self._fused(depth, variance, self._active.keyframe, T_world_cam)
         keyframe = Keyframe(
-            len(self.keyframes), picture.index, picture.time_s, picture.image, self.camera, depth, variance,
+            len(self.map.keyframes), picture.index, picture.time_s, picture.image, self.camera, depth, variance,
             answer.depth_m, np.zeros(depth.shape, np.uint16), T_world_cam, self._motion.segment,
             _log_labels(answer),
         )  # fmt: skip
-        self.keyframes.append(keyframe)
-        self._view_of.append(view)
+        stretched = self.map.add_keyframe(keyframe, view, self.config.recovery.loops and self._given is None)
+        if stretched is not None:
+            self._motion.segment = keyframe.segment
+            T = self._motion.T_frame_keyframe
+            self._motion.T_frame_keyframe = rigid.from_rotation(T[:3, :3], stretched * T[:3, 3])
         self._active = Active.of(keyframe, picture, self.config)
-        self._connect(keyframe)
 
     def _prior_variance(self, depth: FloatImage, answer: NetworkDepth) -> FloatImage:
         if answer.sigma_log is None:
@@ -334,105 +313,36 @@ class CnnSlam:
         U, comparable = uncertainty.uncertainty(depth, seen, config)
         return fusion.fuse(depth, np.where(comparable, U, variance), seen, comparable, config)
 
-    def _connect(self, keyframe: Keyframe) -> None:
-        """Graph edges of a new keyframe; a piece of map that meets an older one is carried over to it."""
-        self._relocaliser.add(keyframe)
-        if keyframe.id and self.keyframes[-2].segment == keyframe.segment:
-            self.edges.append(finishing.odometry_edge(self.keyframes[-2], keyframe))
-        if not self.config.recovery.loops or self._given is not None:
-            return
-        for edge in self._closer.close(keyframe, self.edges):
-            self.edges.append(edge)
-            other = self.keyframes[edge.first]
-            if other.segment != keyframe.segment:
-                self._join(edge, other.segment)
-
-    def _join(self, edge: Edge, segment: int) -> None:
-        """Carry the newest piece of map to where a loop edge puts it."""
-        newest = self.keyframes[edge.second]
-        T_new = self.keyframes[edge.first].T_world_cam @ edge.T_first_second
-        s, T = finishing.similarity_between(newest.T_world_cam, T_new, edge.log_scale)
-        moving = [k for k in self.keyframes if k.segment == newest.segment]
-        first_view = self._view_of[moving[0].id]
-        for k in moving:
-            k.T_world_cam = _carried(k.T_world_cam, s, T)
-            k.depth_m, k.variance = k.depth_m * np.float32(s), k.variance * np.float32(s * s)
-            k.segment = segment
-        for entry in self._entries:
-            if entry.T_view_cam is not None and entry.view >= first_view:
-                entry.T_view_cam = _stretched(entry.T_view_cam, s)
-        if self._odometry is not None:
-            views = np.arange(len(self._odometry.views)) >= first_view
-            motions = np.where(views[:, None, None], T, np.eye(4))
-            self._odometry.move(np.where(views, s, 1.0), motions)
-            self._follow_views()
-        self._motion.segment = segment
-        self._motion.T_frame_keyframe = _stretched(self._motion.T_frame_keyframe, s)
-        if self._active is not None:
-            self._active = Active.of(self._active.keyframe, self._active.picture, self.config)
-
     # ---- the end ----------------------------------------------------------------------------------------------------
     def finish(self) -> Reconstruction:
-        """Close loops, adjust the whole map, bend the depths, apply one scale, bridge short gaps; the map as it stands."""
+        """Close loops, adjust the whole map, bend the depths, apply one scale, bridge short gaps."""
         self._drop_pending()
         if self._active is not None:
             self._active.publish()
         if self._given is None:
-            self._close_loops()
-        if self._odometry is not None:
-            if self._given is None and self.config.odometry.global_iterations and len(self._odometry.views) > 1:
-                self._odometry.adjust_all()
-                self._follow_views()
-            for keyframe, view in zip(self.keyframes, self._view_of):
-                finishing.bend(keyframe, *self._odometry.depths(view), self.config.densify)
-        factor = 1.0 if self._given is not None else finishing.scale_factor(self.keyframes)
-        self._rescale(factor)
+            self.map.close_loops()
+            self.map.adjust()
+        self.map.bend()
+        factor = 1.0 if self._given is not None else finishing.scale_factor(self.map.keyframes)
+        self.map.rescale(factor)
         self._worker.close()
-        results = [self._result(entry) for entry in self._entries]
-        segments = len({k.segment for k in self.keyframes})
-        return Reconstruction(self._bridged(results), self.keyframes, self.edges, self._source.scale, factor, segments)
-
-    def _close_loops(self) -> None:
-        """Solve the pose graph where there are loops, carry the map along, and look again for points across them."""
-        if not any(edge.kind in ("loop", "relocalisation") for edge in self.edges):
-            return
-        solved = finishing.solve_graph(self.keyframes, self.edges)
-        old = [k.T_world_cam for k in self.keyframes]
-        changes = [finishing.similarity_between(T, *solved[k.id]) for k, T in zip(self.keyframes, old)]
-        for keyframe, (s, T) in zip(self.keyframes, changes):
-            keyframe.T_world_cam = _carried(keyframe.T_world_cam, s, T)
-            keyframe.depth_m = keyframe.depth_m * np.float32(s)
-            keyframe.variance = keyframe.variance * np.float32(s * s)
-        if self._odometry is None:
-            return
-        of_view = np.clip(np.searchsorted(self._view_of, np.arange(len(self._odometry.views)), "right") - 1, 0, None)
-        self._odometry.move(
-            np.array([changes[k][0] for k in of_view]), np.array([changes[k][1] for k in of_view])
-        )  # fmt: skip
-        for id in sorted({e.second for e in self.edges if e.kind == "loop"}):
-            self._odometry.rejoin(self._view_of[id], pictures.grey(self.keyframes[id].image).astype(np.uint8))
-
-    def _rescale(self, factor: float) -> None:
-        for k in self.keyframes:
-            k.depth_m, k.variance = k.depth_m * np.float32(factor), k.variance * np.float32(factor**2)
-            k.T_world_cam = _stretched(k.T_world_cam, factor)
-        for entry in self._entries:
-            entry.T_view_cam = None if entry.T_view_cam is None else _stretched(entry.T_view_cam, factor)
-        if self._odometry is not None:
-            self._odometry.move(
-                np.full(len(self._odometry.views), factor), np.tile(np.eye(4), (len(self._odometry.views), 1, 1))
-            )
+        results = [self._result(entry) for entry in self.map.entries]
+        segments = len({k.segment for k in self.map.keyframes})
+        return Reconstruction(
+            self._bridged(results), self.map.keyframes, self.map.edges, self._source.scale, factor, segments
+        )
 
     def _bridged(self, results: list[FrameResult]) -> list[FrameResult]:
         """Lost frames between two posed ones of the same piece, few in a row, take poses in between."""
         posed = [n for n, r in enumerate(results) if r.T_world_cam is not None]
         out = list(results)
-        for a, b in zip(posed, posed[1:]):
+        for a, b in pairwise(posed):
             first, last = results[a], results[b]
-            same = self.keyframes[first.keyframe].segment == self.keyframes[last.keyframe].segment
+            same = self.map.keyframes[first.keyframe].segment == self.map.keyframes[last.keyframe].segment
             if not (1 < b - a <= self.config.recovery.bridge_frames + 1 and same):
                 continue
-            assert first.T_world_cam is not None and last.T_world_cam is not None
+            if first.T_world_cam is None or last.T_world_cam is None:
+                continue
             for n in range(a + 1, b):
                 share = (results[n].time_s - first.time_s) / max(last.time_s - first.time_s, 1e-9)
                 T = finishing.between(first.T_world_cam, last.T_world_cam, share)
@@ -440,7 +350,7 @@ class CnnSlam:
         return out
 
     def _result(self, entry: Entry) -> FrameResult:
-        T = None if entry.T_view_cam is None else self._view_pose(entry.view) @ entry.T_view_cam
+        T = self.map.frame_pose(entry)
         return FrameResult(
             entry.index, entry.time_s, entry.status, T, entry.keyframe, entry.residual, entry.usage, entry.milliseconds
         )
@@ -449,8 +359,9 @@ class CnnSlam:
     def state_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything that the rest of the stream depends on, as plain arrays; see `restore`."""
         out = {
-            **state.pack_motion(self._motion), **state.pack_entries(self._entries), **state.pack_edges(self.edges),
-            **state.pack_keyframes(self.keyframes), "view_of": np.array(self._view_of, np.int64),
+            **state.pack_motion(self._motion), **state.pack_entries(self.map.entries),
+            **state.pack_edges(self.map.edges),
+            **state.pack_keyframes(self.map.keyframes), "view_of": np.array(self.map.view_of, np.int64),
         }  # fmt: skip
         if self._odometry is not None:
             out |= state.pack_odometry(self._odometry)
@@ -468,17 +379,17 @@ class CnnSlam:
         Raises:
             InputError: frames were pushed already. FormatError: arrays of something else.
         """
-        if self._entries:
-            raise InputError("restore", f"{len(self._entries)} frames in the map", "a fresh CnnSlam")
-        self._motion, self._entries = state.unpack_motion(arrays), state.unpack_entries(arrays)
-        self.edges, self.keyframes = state.unpack_edges(arrays), state.unpack_keyframes(arrays, self.camera)
-        self._view_of = [int(v) for v in arrays["view_of"]]
-        for keyframe in self.keyframes:
-            self._relocaliser.add(keyframe)
+        if self.map.entries:
+            raise InputError("restore", f"{len(self.map.entries)} frames in the map", "a fresh CnnSlam")
+        self._motion, self.map.entries = state.unpack_motion(arrays), state.unpack_entries(arrays)
+        self.map.edges, self.map.keyframes = state.unpack_edges(arrays), state.unpack_keyframes(arrays, self.camera)
+        self.map.view_of = [int(v) for v in arrays["view_of"]]
+        for keyframe in self.map.keyframes:
+            self.map.relocaliser.add(keyframe)
         if self._odometry is not None:
             state.unpack_odometry(arrays, self._odometry)
         if "active/keyframe" in arrays:
-            self._active = state.unpack_active(arrays, self.keyframes, self.config)
+            self._active = state.unpack_active(arrays, self.map.keyframes, self.config)
         if "pending/facts" in arrays:
             index, time_s, position, view, exposure = state.read_text(arrays["pending/facts"], "pending keyframe")
             picture = Picture(index, time_s, np.array(arrays["pending/image"]), self.camera, self.config.image.levels)
@@ -498,19 +409,6 @@ def _trailing_lost(entries: list[Entry]) -> list[Entry]:
     while n and entries[n - 1].status is Status.LOST:
         n -= 1
     return entries[n:]
-
-
-def _stretched(T: Array, factor: float) -> Array:
-    out = T.copy()
-    out[:3, 3] *= factor
-    return out
-
-
-def _carried(T_world_cam: Array, s: float, T: Array) -> Array:
-    """A pose in a world that was turned, stretched and moved: X -> s R X + t."""
-    return rigid.orthonormalise(
-        rigid.from_rotation(T[:3, :3] @ T_world_cam[:3, :3], s * T[:3, :3] @ T_world_cam[:3, 3] + T[:3, 3])
-    )
 
 
 def _log_labels(answer: NetworkDepth) -> NDArray[np.float16] | None:

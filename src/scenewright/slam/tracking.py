@@ -132,9 +132,9 @@ def set_depth(
 
 
 @njit(cache=True, nogil=True)
-def _sums(
+def _sums(  # type: ignore[no-untyped-def]
     rays, inverse_depth, variance, intensity, image, fx, fy, cx, cy, T, gain, offset, noise, huber, A, g, moments
-):  # type: ignore[no-untyped-def]
+):
     """Adds the points up into A (6, 6), g (6,) and moments (5,); returns energy, visible, good, usage, |residual|."""
     height, width = image.shape[0], image.shape[1]
     R, t = T[:3, :3], T[:3, 3]
@@ -234,7 +234,8 @@ def track_level(
     for _ in range(config.iterations):
         if now.visible < 6:
             break
-        step = np.linalg.lstsq(now.hessian + damping * np.diag(np.diag(now.hessian)), now.gradient, rcond=None)[0]
+        damped = now.hessian + damping * np.diag(np.diag(now.hessian))
+        step = np.asarray(np.linalg.lstsq(damped, now.gradient, rcond=None)[0], np.float64)
         T_new = rigid.orthonormalise(rigid.exp(step) @ T)
         new = align(points, level, T_new, exposure, config)
         if new.visible >= now.visible * 0.5 and new.energy < now.energy:

@@ -42,7 +42,7 @@ def look_up(
     depth_m: FloatImage, neighbour_m: FloatImage, neighbour_variance: FloatImage, intrinsics: Intrinsics,
     T_neighbour_cam: NDArray[np.float64],
 ) -> Correspondence:  # fmt: skip
-    """Project (H, W) depth into a neighbour of the same size and sample its depth, nearest pixel: never across edges."""
+    """Project (H, W) depth into a neighbour of its size and sample its depth, nearest pixel: never across edges."""
     height, width = depth_m.shape
     fx, fy, cx, cy = intrinsics
     y, x = np.mgrid[:height, :width]

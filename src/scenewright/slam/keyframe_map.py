@@ -1,0 +1,152 @@
+"""The map: keyframes, the views and points between them, graph edges, and what finds places again in it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scenewright.slam import finishing, rigid
+from scenewright.slam import image as pictures
+from scenewright.slam.config import SlamConfig
+from scenewright.slam.loops import LoopCloser
+from scenewright.slam.odometry import Odometry, Posed
+from scenewright.slam.relocalise import Relocaliser
+from scenewright.slam.state import Entry, Picture
+from scenewright.slam.types import Edge, Keyframe
+
+Array = NDArray[np.float64]
+_BOTTOM = np.array([[0, 0, 0, 1.0]])
+
+
+class KeyframeMap:
+    """Keyframes and frames hang on *views*; without odometry the views are the keyframes.
+
+    Args:
+        keyframes, edges, entries: see `slam.types` and `slam.state`.
+        view_of: the view of every keyframe.
+        odometry: None where corners are switched off.
+    """
+
+    def __init__(self, intrinsics: pictures.Intrinsics, config: SlamConfig) -> None:
+        self.config = config
+        self.keyframes: list[Keyframe] = []
+        self.edges: list[Edge] = []
+        self.entries: list[Entry] = []
+        self.view_of: list[int] = []
+        self.odometry = Odometry(intrinsics, config.odometry) if config.odometry.enabled else None
+        self.relocaliser = Relocaliser()
+        self._closer = LoopCloser(self.relocaliser.index)
+
+    def add_view(self, picture: Picture, T_world_cam: Array, posed: Posed | None) -> int:
+        """Make a frame a view; its number. Without odometry, the number that the next keyframe will have."""
+        if self.odometry is None:
+            return len(self.keyframes)
+        return self.odometry.add_view(picture.index, picture.grey8, rigid.inverse(T_world_cam)[:3], posed)
+
+    def view_pose(self, view: int) -> Array:
+        """T_world_cam (4, 4) of a view."""
+        if self.odometry is None:
+            return self.keyframes[view].T_world_cam
+        return rigid.inverse(np.vstack([self.odometry.views[view].T_cam_world, _BOTTOM]))
+
+    def follow_views(self) -> None:
+        """Keyframes are views: they go where bundle adjustment puts them."""
+        if self.odometry is not None:
+            for keyframe, view in zip(self.keyframes, self.view_of):
+                keyframe.T_world_cam = self.view_pose(view)
+
+    def frame_pose(self, entry: Entry) -> Array | None:
+        """T_world_cam (4, 4) of a frame, None while lost."""
+        return None if entry.T_view_cam is None else self.view_pose(entry.view) @ entry.T_view_cam
+
+    def add_keyframe(self, keyframe: Keyframe, view: int, loops: bool) -> float | None:
+        """Take in a keyframe and its graph edges.
+
+        Returns:
+            where its piece of map met an older one and was carried over to it, the factor by which it was stretched.
+        """
+        self.keyframes.append(keyframe)
+        self.view_of.append(view)
+        self.relocaliser.add(keyframe)
+        if keyframe.id and self.keyframes[-2].segment == keyframe.segment:
+            self.edges.append(finishing.odometry_edge(self.keyframes[-2], keyframe))
+        found = self._closer.close(keyframe, self.edges) if loops else []
+        self.edges.extend(found)
+        stretched = None
+        for edge in found:
+            other = self.keyframes[edge.first]
+            if other.segment != keyframe.segment:
+                stretched = self._join(edge, other.segment)
+        return stretched
+
+    def _join(self, edge: Edge, segment: int) -> float:
+        """Carry the newest piece of map to where a loop edge puts it."""
+        newest = self.keyframes[edge.second]
+        T_new = self.keyframes[edge.first].T_world_cam @ edge.T_first_second
+        s, T = finishing.similarity_between(newest.T_world_cam, T_new, edge.log_scale)
+        moving = [k for k in self.keyframes if k.segment == newest.segment]
+        first_view = self.view_of[moving[0].id]
+        for k in moving:
+            _carry(k, s, T)
+            k.segment = segment
+        for entry in self.entries:
+            if entry.T_view_cam is not None and entry.view >= first_view:
+                entry.T_view_cam = stretched(entry.T_view_cam, s)
+        if self.odometry is not None:
+            mine = np.arange(len(self.odometry.views)) >= first_view
+            self.odometry.move(np.where(mine, s, 1.0), np.where(mine[:, None, None], T, np.eye(4)))
+            self.follow_views()
+        return s
+
+    def close_loops(self) -> None:
+        """Solve the pose graph where there are loops, carry the map along, and look again for points across them."""
+        if not any(edge.kind in ("loop", "relocalisation") for edge in self.edges):
+            return
+        solved = finishing.solve_graph(self.keyframes, self.edges)
+        changes = [finishing.similarity_between(k.T_world_cam, *solved[k.id]) for k in self.keyframes]
+        for keyframe, (s, T) in zip(self.keyframes, changes):
+            _carry(keyframe, s, T)
+        if self.odometry is None:
+            return
+        views = np.arange(len(self.odometry.views))
+        of_view = np.clip(np.searchsorted(self.view_of, views, "right") - 1, 0, None)
+        self.odometry.move(np.array([changes[k][0] for k in of_view]), np.array([changes[k][1] for k in of_view]))
+        for id in sorted({e.second for e in self.edges if e.kind == "loop"}):
+            self.odometry.rejoin(self.view_of[id], pictures.grey(self.keyframes[id].image).astype(np.uint8))
+
+    def adjust(self) -> None:
+        """Bundle adjustment over everything."""
+        if self.odometry is not None and self.config.odometry.global_iterations and len(self.odometry.views) > 1:
+            self.odometry.adjust_all()
+            self.follow_views()
+
+    def bend(self) -> None:
+        """Bring every keyframe's depth to the map; see `finishing.bend`."""
+        if self.odometry is not None:
+            for keyframe, view in zip(self.keyframes, self.view_of):
+                finishing.bend(keyframe, *self.odometry.depths(view), self.config.densify)
+
+    def rescale(self, factor: float) -> None:
+        """Stretch the whole map."""
+        if self.odometry is not None:
+            views = len(self.odometry.views)
+            self.odometry.move(np.full(views, factor), np.tile(np.eye(4), (views, 1, 1)))
+        for keyframe in self.keyframes:
+            _carry(keyframe, factor, np.eye(4))
+        for entry in self.entries:
+            entry.T_view_cam = None if entry.T_view_cam is None else stretched(entry.T_view_cam, factor)
+
+
+def stretched(T: Array, factor: float) -> Array:
+    """A motion whose translation is multiplied by a factor."""
+    out = T.copy()
+    out[:3, 3] *= factor
+    return out
+
+
+def _carry(keyframe: Keyframe, s: float, T: Array) -> None:
+    """Move a keyframe with a world that was turned, stretched and moved: X -> s R X + t."""
+    R, old = T[:3, :3], keyframe.T_world_cam
+    keyframe.T_world_cam = rigid.orthonormalise(rigid.from_rotation(R @ old[:3, :3], s * R @ old[:3, 3] + T[:3, 3]))
+    keyframe.depth_m = keyframe.depth_m * np.float32(s)
+    keyframe.variance = keyframe.variance * np.float32(s * s)

@@ -54,7 +54,8 @@ def sheet(pictures: list[Image], columns: int, gap: int = 4) -> Image:
 
 def truth(shot: Rendered) -> list[Image]:
     """Colour, depth, normals and labels of a view as pictures."""
-    near = np.clip(1 - np.log(np.maximum(shot.depth_m, 0.3) / 0.3) / np.log(30), 0, 1)
+    logs = np.log(np.maximum(shot.depth_m, 0.1))
+    near = 1 - (logs - logs.min()) / np.ptp(logs)
     depth = cv2.applyColorMap((255 * near).astype(np.uint8), cv2.COLORMAP_MAGMA)[..., ::-1]
     normals = np.rint(127.5 * (1 + np.clip(shot.normal_cam, -1, 1))).astype(np.uint8)
     return [shot.image, np.ascontiguousarray(depth), normals, np.array(COLOURS, np.uint8)[shot.labels]]
@@ -97,7 +98,7 @@ def main() -> None:
         kinds = [KINDS[number % len(KINDS)] for number in range(COLUMNS * ROWS)]
         shots = [view(options.seed + n, kind, (300, 225), library) for n, kind in enumerate(kinds)]
         save("rooms.jpg", sheet([shot.image for shot in shots], COLUMNS))
-        save("truth.jpg", sheet(truth(shots[0]), 4))
+        save("truth.jpg", sheet(truth(shots[6]), 4))
     report(options.scene)
 
 

@@ -37,5 +37,8 @@ def fuse(
 ) -> tuple[FloatImage, FloatImage]:
     """Fuse a keyframe's depth with its neighbour's where the two may be compared; elsewhere it stays as it is."""
     other = seen.depth_m if config.exact_frame else seen.sampled_m
-    fused, fused_variance = combine(depth_m, variance, other, propagate(depth_m, seen, config))
-    return np.where(comparable, fused, depth_m), np.where(comparable, fused_variance, variance)
+    arriving = propagate(depth_m, seen, config)
+    fused, fused_variance = depth_m.astype(np.float32), variance.astype(np.float32)  # copies
+    c = comparable  # only there are both known: a sensor's holes have neither depth nor variance
+    fused[c], fused_variance[c] = combine(depth_m[c], variance[c], other[c], arriving[c])
+    return fused, fused_variance

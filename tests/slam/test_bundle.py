@@ -1,173 +1,184 @@
-"""Bundle adjustment on synthetic points: the truth is recovered, outliers do not matter, depth anchors the scale."""
+"""Bundle adjustment and corners against exact synthetic geometry."""
 
 from __future__ import annotations
 
-import time
-
+import cv2
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
-from scipy.spatial.transform import Rotation
 
-from scenewright.slam import bundle
+from scenewright.slam import bundle, corners, rigid
 from scenewright.slam.image import Intrinsics
-from slam_room import SIZE, walk
 
-K = Intrinsics(260.0, 255.0, 159.5, 119.5)
-
-
-def cameras(count: int) -> np.ndarray:
-    return np.stack([np.linalg.inv(T)[:3] for T in walk(max(60, count))[:count]])
+K = Intrinsics(300.0, 290.0, 160.0, 120.0)
 
 
-def project(T: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (N, 2) and depths (N,)."""
-    x = X @ T[:, :3].T + T[:, 3]
-    return np.stack([K.fx * x[:, 0] / x[:, 2] + K.cx, K.fy * x[:, 1] / x[:, 2] + K.cy], 1), x[:, 2]
+def problem(noise_px: float = 0.0, seed: int = 0, views: int = 5, points: int = 60) -> tuple[bundle.Problem, ...]:
+    """A problem at the truth, and the same disturbed."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.uniform(-2, 2, points), rng.uniform(-1.5, 1.5, points), rng.uniform(2, 6, points)])
+    twists = np.column_stack([rng.normal(0, 0.2, (views, 3)), rng.normal(0, 0.05, (views, 3))])
+    T = np.array([rigid.exp(t * (n > 0))[:3] for n, t in enumerate(twists)])
+    point, view = (a.ravel() for a in np.mgrid[:points, :views])
+    camera = np.einsum("nij,nj->ni", T[view, :, :3], X[point]) + T[view, :, 3]
+    pixel = camera[:, :2] / camera[:, 2:] * [K.fx, K.fy] + [K.cx, K.cy] + noise_px * rng.normal(size=(len(view), 2))
+    weight = np.where(view == 0, 2.0, 0.0)
+    observations = bundle.Observations(view, point, pixel, np.log(camera[:, 2]), weight)
+    free = np.arange(views) > 0
+    T_off = np.array(
+        [(rigid.exp(rng.normal(0, 0.03, 6) * f) @ np.vstack([t, [0, 0, 0, 1]]))[:3] for t, f in zip(T, free)]
+    )
+    X_off = X * np.exp(rng.normal(0, 0.1, (points, 1)))
+    return bundle.Problem(T, free, X, observations, K), bundle.Problem(T_off, free, X_off, observations, K)
 
 
-def room_points(count: int, generator: np.random.Generator) -> np.ndarray:
-    points = generator.random((count, 3)) * SIZE
-    axis = generator.integers(0, 3, count)
-    points[np.arange(count), axis] = SIZE[axis] * generator.integers(0, 2, count)
-    return points
-
-
-def scene(
-    views: int, points: int, generator: np.random.Generator, noise_px: float = 0.0, depth_sd: float = 0.0
-) -> tuple[np.ndarray, np.ndarray, bundle.Observations]:
-    """True poses, true points that at least two views see, and what the views see of them (`depth_sd` 0 = no depth)."""
-    T, X = cameras(views), room_points(points, generator)
-    rows = []
-    for v in range(views):
-        pixel, z = project(T[v], X)
-        seen = np.flatnonzero((z > 0.2) & (pixel >= 0).all(1) & (pixel[:, 0] < 320) & (pixel[:, 1] < 240))
-        rows += [(p, v, *pixel[p], np.log(z[p])) for p in seen]
-    table = np.array(sorted(rows))
-    number, count = np.unique(table[:, 0], return_counts=True)
-    table = table[np.isin(table[:, 0], number[count >= 2])]
-    kept, point = np.unique(table[:, 0].astype(int), return_inverse=True)
-    weight = np.full(len(table), 1 / depth_sd if depth_sd else 0.0)
-    o = bundle.Observations(
-        table[:, 1].astype(np.int64), point.astype(np.int64),
-        np.ascontiguousarray(table[:, 2:4] + generator.normal(0, noise_px, (len(table), 2))),
-        table[:, 4] + generator.normal(0, 1, len(table)) * depth_sd, weight,
-    )  # fmt: skip
-    return T, X[kept], o
-
-
-def disturbed(
-    T: np.ndarray, X: np.ndarray, generator: np.random.Generator, fixed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Poses off by 5 cm and 1 degree (the first `fixed` excepted), points by 5 cm."""
-    out = T.copy()
-    for v in range(fixed, len(T)):
-        turn = Rotation.from_rotvec(generator.normal(0, 0.01, 3)).as_matrix()
-        out[v] = np.hstack([turn @ T[v, :, :3], (turn @ T[v, :, 3] + generator.normal(0, 0.03, 3))[:, None]])
-    return out, X + generator.normal(0, 0.03, X.shape)
-
-
-def centres(T: np.ndarray) -> np.ndarray:
-    return -np.einsum("vji,vj->vi", T[:, :, :3], T[:, :, 3])
-
-
-def free(views: int, fixed: int) -> np.ndarray:
-    return np.arange(views) >= fixed
-
-
-def test_truth_is_recovered() -> None:
-    generator = np.random.default_rng(0)
-    T, X, o = scene(8, 400, generator)
-    T0, X0 = disturbed(T, X, generator, fixed=2)
-    found = bundle.solve(bundle.Problem(T0, free(8, 2), X0, o, K), iterations=40)
-    np.testing.assert_allclose(found.T_cam_world, T, atol=1e-4)
-    np.testing.assert_allclose(np.linalg.norm(found.points - X, axis=1).max(), 0, atol=1e-2)
-    assert found.cost_after < 1e-4 * found.cost_before
-
-
-def test_depth_anchors_the_scale() -> None:
-    """With one fixed view the scale is free; depths put it back although everything starts 10 % too large."""
-    generator = np.random.default_rng(1)
-    T, X, o = scene(8, 4000, generator, noise_px=0.2, depth_sd=0.02)
-    origin = centres(T)[0]
-    T0, X0 = T.copy(), origin + 1.1 * (X - origin)
-    for v in range(8):
-        T0[v, :, 3] = -T[v, :, :3] @ (origin + 1.1 * (centres(T)[v] - origin))
-    found = bundle.solve(bundle.Problem(T0, free(8, 1), X0, o, K), iterations=40)
-    far = [np.linalg.norm(centres(t)[4] - centres(t)[0]) for t in (found.T_cam_world, T)]
-    assert far[0] / far[1] == pytest.approx(1.0, abs=0.015)
-    bare = o._replace(depth_weight=np.zeros(len(o.view)))
-    loose = bundle.solve(bundle.Problem(T0, free(8, 1), X0, bare, K), iterations=40)
-    assert np.linalg.norm(centres(loose.T_cam_world)[4] - centres(T)[0]) / far[1] > 1.05
-
-
-def test_outliers_do_not_matter() -> None:
-    generator = np.random.default_rng(2)
-    T, X, o = scene(8, 4000, generator, noise_px=0.2)
-    pixel = o.pixel.copy()
-    wrong = generator.random(len(pixel)) < 0.05
-    pixel[wrong] += generator.uniform(-40, 40, (wrong.sum(), 2))
-    T0, X0 = disturbed(T, X, generator, fixed=2)
-    found = bundle.solve(bundle.Problem(T0, free(8, 2), X0, o._replace(pixel=pixel), K), iterations=40)
-    assert np.linalg.norm(centres(found.T_cam_world) - centres(T), axis=1).max() < 0.03
+def test_disturbed_problem_returns_to_the_truth() -> None:
+    truth, start = problem()
+    found = bundle.solve(start, 30)
+    assert found.cost_before > 1000
+    assert found.cost_after < 1e-12
+    np.testing.assert_allclose(found.T_cam_world, truth.T_cam_world, atol=1e-8)
+    np.testing.assert_allclose(found.points, truth.points, atol=1e-7)
+    assert found.focal_factor == 1.0
 
 
 def test_focal_length_is_found() -> None:
-    generator = np.random.default_rng(3)
-    T, X, o = scene(8, 400, generator)
-    wrong = K._replace(fx=K.fx * 0.95, fy=K.fy * 0.95)
-    found = bundle.solve(bundle.Problem(T, free(8, 2), X, o, wrong), iterations=60, focal=True)
-    assert found.focal_factor == pytest.approx(1 / 0.95, rel=1e-3)
+    truth, start = problem()
+    wrong = bundle.Problem(
+        start.T_cam_world, start.free, start.points, start.observations, K._replace(fx=1.1 * K.fx, fy=1.1 * K.fy)
+    )
+    found = bundle.solve(wrong, 40, focal=True)
+    assert found.focal_factor == pytest.approx(1 / 1.1, rel=1e-6)
+    np.testing.assert_allclose(found.T_cam_world, truth.T_cam_world, atol=1e-6)
 
 
-def test_same_minimum_as_scipy() -> None:
-    """Without outliers and depth, SciPy's dense solver with numerical derivatives ends at the same cost."""
-    generator = np.random.default_rng(4)
-    T, X, o = scene(4, 60, generator, noise_px=0.2)
-    T0, X0 = disturbed(T, X, generator, fixed=2)
+def test_optimum_equals_scipys() -> None:
+    """Noisy observations, quadratic cost: our minimum against a dense least-squares solver's."""
+    truth, start = problem(noise_px=0.5, views=3, points=12)
+    ours = bundle.solve(start, 50, huber_px=1e6)
+    o = start.observations
 
     def residuals(x: np.ndarray) -> np.ndarray:
-        poses = T.copy()
-        for k in range(2):
-            turn = Rotation.from_rotvec(x[6 * k : 6 * k + 3]).as_matrix()
-            poses[2 + k] = np.hstack([turn @ T[2 + k, :, :3], (T[2 + k, :, 3] + x[6 * k + 3 : 6 * k + 6])[:, None]])
-        points = x[12:].reshape(-1, 3)[o.point]
-        camera = np.einsum("mij,mj->mi", poses[o.view][:, :, :3], points) + poses[o.view][:, :, 3]
-        pixel = np.stack([K.fx * camera[:, 0] / camera[:, 2] + K.cx, K.fy * camera[:, 1] / camera[:, 2] + K.cy], 1)
-        return (pixel - o.pixel).ravel()
+        T = np.array(
+            [
+                truth.T_cam_world[0],
+                *((rigid.exp(x[6 * v : 6 * v + 6]) @ _square(start.T_cam_world[v + 1]))[:3] for v in range(2)),
+            ]
+        )
+        X = x[12:].reshape(-1, 3)
+        c = np.einsum("nij,nj->ni", T[o.view, :, :3], X[o.point]) + T[o.view, :, 3]
+        pixel = c[:, :2] / c[:, 2:] * [K.fx, K.fy] + [K.cx, K.cy]
+        return np.concatenate([(pixel - o.pixel).ravel(), o.depth_weight * (np.log(c[:, 2]) - o.log_depth)])
 
-    oracle = 2 * least_squares(residuals, np.concatenate([np.zeros(12), X.ravel()]), x_scale="jac").cost
-    found = bundle.solve(bundle.Problem(T0, free(4, 2), X0, o, K), iterations=60, huber_px=50.0)
-    assert found.cost_after == pytest.approx(oracle, rel=1e-3)
+    theirs = least_squares(residuals, np.concatenate([np.zeros(12), start.points.ravel()]), xtol=1e-14, ftol=1e-14)
+    assert ours.cost_after == pytest.approx(2 * theirs.cost, rel=1e-5)
 
 
-def test_pose_only() -> None:
-    generator = np.random.default_rng(5)
-    T, X = cameras(1)[0], room_points(600, generator)
-    pixel, z = project(T, X)
-    seen = (z > 0.2) & (pixel >= 0).all(1) & (pixel[:, 0] < 320) & (pixel[:, 1] < 240)
-    X, pixel = X[seen], pixel[seen]
-    pixel[::5] += 30.0
-    start, _ = disturbed(T[None], X, generator, fixed=0)
-    found, errors, information = bundle.pose_only(start[0], X, pixel, K)
-    np.testing.assert_allclose(found, T, atol=1e-4)  # Geman-McClure leaves an outlier of 42 px a pull of 1e-5
-    np.testing.assert_allclose(errors[::5], 30 * np.sqrt(2), atol=0.05)
+def _square(T: np.ndarray) -> np.ndarray:
+    return np.vstack([T, [0, 0, 0, 1]])
+
+
+def test_fixed_views_do_not_move_and_cost_never_rises() -> None:
+    _, start = problem(noise_px=1.0)
+    previous = np.inf
+    for iterations in range(5):
+        found = bundle.solve(start, iterations)
+        assert found.cost_after <= previous
+        assert (found.T_cam_world[0] == start.T_cam_world[0]).all()
+        previous = found.cost_after
+    R = found.T_cam_world[:, :, :3]
+    np.testing.assert_allclose(R @ R.transpose(0, 2, 1), np.tile(np.eye(3), (5, 1, 1)), atol=1e-12)
+
+
+def test_outliers_do_not_pull() -> None:
+    truth, start = problem()
+    pixel = start.observations.pixel.copy()
+    bad = np.random.default_rng(3).choice(len(pixel), 20, replace=False)
+    pixel[bad] += 40
+    found = bundle.solve(
+        bundle.Problem(start.T_cam_world, start.free, start.points, start.observations._replace(pixel=pixel), K), 40
+    )
+    assert np.abs(found.T_cam_world - truth.T_cam_world).max() < 0.01
+
+
+def test_depth_prior_sets_the_scale_of_points_without_parallax() -> None:
+    """One view: pixels say nothing about depth, the prior everything."""
+    pixel = np.array([[100.0, 80.0], [200.0, 150.0]])
+    o = bundle.Observations(np.zeros(2, int), np.arange(2), pixel, np.log([2.0, 3.0]), np.full(2, 2.0))
+    rays = np.column_stack([(pixel - [K.cx, K.cy]) / [K.fx, K.fy], np.ones(2)])
+    start = bundle.Problem(np.eye(4)[None, :3], np.zeros(1, bool), rays * 2.4, o, K)
+    found = bundle.solve(start, 40)
+    np.testing.assert_allclose(found.points[:, 2], [2.0, 3.0], rtol=1e-4)
+
+
+def test_pose_only_with_outliers() -> None:
+    truth, start = problem()
+    o = truth.observations
+    mine = o.view == 3
+    pixel = o.pixel[mine].copy()
+    pixel[:15] += np.random.default_rng(0).uniform(20, 60, (15, 2))
+    T, errors, information = bundle.pose_only(start.T_cam_world[3], truth.points[o.point[mine]], pixel, K)
+    np.testing.assert_allclose(T, truth.T_cam_world[3], atol=1e-3)
+    assert (errors[:15] > 10).all()
+    assert errors[15:].max() < 0.5
     assert np.linalg.eigvalsh(information)[0] > 0
-    behind = bundle.reprojection_errors(T, -X @ np.eye(3) - 100, pixel, K)
-    assert np.isinf(behind).any()
 
 
-def test_sixty_views_and_two_thousand_points_in_time() -> None:
-    generator = np.random.default_rng(6)
-    T, X, o = scene(60, 2400, generator, noise_px=0.3, depth_sd=0.1)
-    keep = generator.random(len(o.view)) < 6 * len(X) / len(o.view)  # about six views per point
-    o = bundle.Observations(*(part[keep] for part in o))
-    T0, X0 = disturbed(T, X, generator, fixed=1)
-    few = bundle.Observations(*(part[o.point < 5] for part in o))
-    bundle.solve(bundle.Problem(T0, free(60, 1), X0[:5], few, K), iterations=1)  # compile
-    start = time.process_time()
-    found = bundle.solve(bundle.Problem(T0, free(60, 1), X0, o, K), iterations=20)
-    assert time.process_time() - start < 4.0  # under 2 s on a quiet core
-    error = np.linalg.norm(centres(found.T_cam_world) - centres(T), axis=1)
-    before = np.linalg.norm(centres(T0) - centres(T), axis=1)
-    assert error.mean() < 0.3 * before.mean()
+def test_reprojection_error_behind_the_camera_is_infinite() -> None:
+    errors = bundle.reprojection_errors(np.eye(4)[:3], np.array([[0, 0, -1.0], [0, 0, 2.0]]), np.full((2, 2), 120.0), K)
+    assert errors[0] == np.inf
+    assert errors[1] == pytest.approx(40.0)
+
+
+def test_triangulation_is_exact_and_refuses_narrow_angles() -> None:
+    truth, _ = problem()
+    o, T = truth.observations, truth.T_cam_world
+    a, b = (o.pixel[o.view == v] for v in (0, 3))
+    X, good = corners.triangulate(T[0], T[3], a, b, K, 0.0)
+    assert good.all()
+    np.testing.assert_allclose(X, truth.points, atol=1e-9)
+    _, good = corners.triangulate(T[0], T[3], a, b, K, 60.0)
+    assert not good.any()
+    _, good = corners.triangulate(T[0], T[0], a, a, K, 0.1)
+    assert not good.any()
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    noise = np.random.default_rng(0).normal(size=(140, 180))
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2.0)
+    return np.clip(125 + 50 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+
+
+def test_corners_keep_their_distance(picture: np.ndarray) -> None:
+    found = corners.detect(picture, 60, 9)
+    assert 20 < len(found.pixels) <= 60
+    apart = np.linalg.norm(found.pixels[:, None] - found.pixels[None], axis=2) + 99 * np.eye(len(found.pixels))
+    assert apart.min() > 6  # sub-pixel refinement moves them a little
+    more = corners.detect(picture, 60, 9, found.pixels)
+    assert np.linalg.norm(more.pixels[:, None] - found.pixels[None], axis=2).min() > 6
+    assert len(corners.detect(np.zeros_like(picture), 60, 9).pixels) == 0
+    assert len(corners.detect(picture, 0, 9).pixels) == 0
+
+
+def test_follow_finds_a_shift_and_distrusts_what_left(picture: np.ndarray) -> None:
+    shift = np.array([6.3, -3.7], np.float32)
+    warp = np.float32([[1, 0, shift[0]], [0, 1, shift[1]]])
+    moved = cv2.warpAffine(picture, warp, (180, 140), flags=cv2.INTER_CUBIC)
+    found = corners.detect(picture, 80, 9)
+    there, trusted = corners.follow(picture, moved, found.pixels, found.pixels, 21, 3)
+    assert trusted.mean() > 0.7
+    error = np.linalg.norm(there - found.pixels - shift, axis=1)
+    assert np.median(error[trusted]) < 0.1  # the warp itself rounds to 1/32 pixel and to 8 bits
+    assert np.quantile(error[trusted], 0.95) < 0.5
+    nothing, none = corners.follow(picture, moved, found.pixels[:0], found.pixels[:0], 21, 3)
+    assert len(nothing) == len(none) == 0
+
+
+def test_descriptors_recognise_their_corner(picture: np.ndarray) -> None:
+    found = corners.detect(picture, 40, 12)
+    again = corners.describe(cv2.convertScaleAbs(picture, alpha=0.8, beta=20), found.pixels)
+    same = corners.hamming(found.descriptors, again.descriptors)
+    other = corners.hamming(found.descriptors, np.roll(again.descriptors, 1, 0))
+    assert np.median(same) < 15
+    assert np.median(other) > 60

@@ -154,6 +154,7 @@ class OdometryConfig:
         parallax_deg: least angle between two rays that triangulate a corner.
         reuse_px, reuse_distance: how near a known point must project to a corner, and how alike (Hamming) they must be.
         global_iterations: of the bundle adjustment over the whole map at the end; 0 = none.
+        global_views: views that it moves at once.
         refine_focal: also estimate the focal length at the end.
     """
 
@@ -171,6 +172,7 @@ class OdometryConfig:
     reuse_px: float = 8.0
     reuse_distance: int = 48
     global_iterations: int = 20
+    global_views: int = 250
     refine_focal: bool = False
 
 

@@ -340,7 +340,9 @@ class Odometry:
         first = max(0, len(self.views) - self.config.window)
         free = np.arange(first, len(self.views))
         seen = np.unique(np.concatenate([self.views[v].ids for v in free]))
-        shared = [np.isin(self.views[v].ids, seen, assume_unique=True).sum() for v in range(first)]
+        mask = np.zeros(len(self.points), bool)
+        mask[seen] = True
+        shared = [int(mask[view.ids].sum()) for view in self.views[:first]]
         order = (
             np.argsort(-np.array(shared, np.int64), kind="stable")[: self.config.fixed] if first else np.zeros(0, int)
         )
@@ -353,14 +355,33 @@ class Odometry:
             self._adjust(np.concatenate([fixed, free]), len(fixed), seen, 6, 1.0)
 
     def adjust_all(self) -> float:
-        """Bundle adjustment over the whole map; returns the factor on the focal lengths (1 unless it is refined)."""
-        factor = 1.0
+        """Bundle adjustment over the whole map; returns the factor on the focal lengths (1 unless it is refined).
+
+        More views than `global_views` are adjusted piece by piece, each piece held by the views that share its points,
+        twice over: the dense reduced system grows with the square of the views.
+        """
+        count, factor = len(self.views), 1.0
+        size = self.config.global_views
         for _ in range(2):
-            factor *= self._adjust(
-                np.arange(len(self.views)), 1, np.arange(len(self.points)), self.config.global_iterations, 0.2,
-                self.config.refine_focal,
-            )  # fmt: skip
+            for first in range(0, count, size):
+                free = np.arange(first, min(first + size, count))
+                ids = np.unique(np.concatenate([self.views[v].ids for v in free]))
+                fixed = self._neighbours(free, ids) if count > size else free[:0]
+                if first == 0:
+                    fixed, free = np.append(fixed, free[0]), free[1:]
+                whole = count <= size and self.config.refine_focal
+                views = np.concatenate([fixed, free])
+                factor *= self._adjust(views, len(fixed), ids, self.config.global_iterations, 0.2, whole)
         return factor
+
+    def _neighbours(self, free: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Views outside `free` that see at least ten of the points, at most `global_views`, best first."""
+        mask = np.zeros(len(self.points), bool)
+        mask[ids] = True
+        others = np.setdiff1d(np.arange(len(self.views)), free)
+        shared = np.array([int(mask[self.views[v].ids].sum()) for v in others], np.int64)
+        order = np.argsort(-shared, kind="stable")[: self.config.global_views]
+        return np.sort(others[order[shared[order] >= 10]]).astype(np.int64)
 
     def _adjust(
         self, views: NDArray[np.int64], fixed: int, ids: NDArray[np.int64], iterations: int, prior: float,

@@ -1,0 +1,199 @@
+"""The corner odometry on exact views, and the second starts of the tracker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from scenewright.geometry.camera import Camera
+from scenewright.slam import hypotheses, image, rigid
+from scenewright.slam.config import HypothesesConfig, OdometryConfig
+from scenewright.slam.odometry import Odometry
+from slam_room import BoxRoom, look
+
+K = image.Intrinsics(260.0, 260.0, 159.5, 119.5)
+CAMERA = Camera.from_parameters(320, 240, *K)
+
+
+def path(n: float) -> np.ndarray:
+    return look(1.8 + 0.05 * n, 1.3, 1.2, -5 + 1.0 * n)
+
+
+@pytest.fixture(scope="module")
+def views() -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """T_cam_world (relative to the first), grey uint8, depth."""
+    room = BoxRoom(0)
+    out = []
+    for n in range(12):
+        picture, depth, _ = room.render(path(n), CAMERA)
+        T = rigid.inverse(path(n)) @ path(0)
+        out.append((T, image.grey(picture).astype(np.uint8), depth))
+    return out
+
+
+def walk(views: list, config: OdometryConfig, factor: float = 1.0, frames: int = 12) -> Odometry:
+    odometry = Odometry(K, config)
+    T = np.eye(4)[:3]
+    odometry.add_view(0, views[0][1], T, None)
+    odometry.add_depth(0, views[0][2] * np.float32(factor))
+    for n in range(1, frames):
+        posed = odometry.pose(views[n][1], T)
+        assert posed is not None
+        T = posed.T_cam_world
+        if odometry.wants_view(posed):
+            odometry.add_view(n, views[n][1], T, posed)
+            odometry.adjust_window()
+            T = odometry.views[-1].T_cam_world
+    return odometry
+
+
+def _error(T: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    d = rigid.log(np.vstack([T[:3], [0, 0, 0, 1]]) @ rigid.inverse(truth))
+    return float(np.linalg.norm(d[:3])), float(np.linalg.norm(d[3:]))
+
+
+def test_true_depth_gives_true_poses(views: list) -> None:
+    odometry = walk(views, OdometryConfig())
+    assert len(odometry.views) >= 4
+    for view in odometry.views[1:]:
+        moved, turned = _error(view.T_cam_world, views[view.index][0])
+        assert moved < 0.012
+        assert turned < 0.005
+    z = odometry.points[odometry.views[0].ids][:, 2]
+    x, y = np.rint(odometry.views[0].pixels).astype(int).T
+    known = odometry.known[odometry.views[0].ids]
+    assert np.median(np.abs(z[known] / views[0][2][y, x][known] - 1)) < 0.02
+
+
+def test_scale_comes_from_the_network(views: list) -> None:
+    """All depths half as large: everything half as large."""
+    odometry = walk(views, OdometryConfig(), factor=0.5)
+    last = odometry.views[-1]
+    true = views[last.index][0]
+    assert np.linalg.norm(last.T_cam_world[:, 3]) / np.linalg.norm(true[:3, 3]) == pytest.approx(0.5, rel=0.05)
+
+
+def test_later_depth_is_aligned_with_the_map(views: list) -> None:
+    odometry = walk(views, OdometryConfig())
+    number = len(odometry.views) - 1
+    shift = odometry.add_depth(number, 1.3 * views[odometry.views[number].index][2])
+    assert shift == pytest.approx(-np.log(1.3), abs=0.03)
+    assert odometry.known[odometry.views[number].ids].all()
+
+
+def test_points_are_met_again(views: list) -> None:
+    """There and back: the returning views see points that the first ones saw."""
+    there_and_back = [*views, *views[::-1]]
+    config = OdometryConfig(flow_px=8.0)
+    odometry = walk(there_and_back, config, frames=len(there_and_back))
+    assert np.isin(odometry.views[-1].ids, odometry.views[0].ids).sum() > 20
+    without = walk(there_and_back, replace(config, reuse_distance=-1), frames=len(there_and_back))
+    assert len(odometry.points) < len(without.points)
+
+
+def test_recognition_after_a_jump(views: list) -> None:
+    """A view half a metre on, predicted to be where the last was: descriptors find it."""
+    odometry = walk(views, OdometryConfig(), frames=3)
+    posed = odometry.pose(views[9][1], np.eye(4)[:3])
+    assert posed is not None
+    assert _error(posed.T_cam_world, views[9][0])[0] < 0.06
+
+
+def test_a_strange_picture_has_no_pose(views: list) -> None:
+    odometry = walk(views, OdometryConfig(), frames=3)
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320), np.uint8)
+    assert odometry.pose(noise, np.eye(4)[:3]) is None
+    assert odometry.pose(np.zeros((240, 320), np.uint8), np.eye(4)[:3]) is None
+
+
+def test_carry_keeps_what_agrees_with_a_given_pose(views: list) -> None:
+    odometry = walk(views, OdometryConfig(), frames=2)
+    right = odometry.carry(views[2][1], views[2][0][:3])
+    assert right is not None
+    wrong = odometry.carry(views[2][1], (rigid.exp(np.array([0, 0, 0, 0, 0.3, 0])) @ views[2][0])[:3])
+    assert wrong is None or wrong.inliers < 0.2 * right.inliers
+    assert odometry.carry(np.zeros((240, 320), np.uint8), views[2][0][:3]) is None
+
+
+def test_pieces_of_a_long_map_improve_like_the_whole(views: list) -> None:
+    def disturbed(config: OdometryConfig) -> Odometry:
+        odometry = walk(views, config)
+        rng = np.random.default_rng(0)
+        for view in odometry.views[1:]:
+            T = rigid.exp(rng.normal(0, 0.01, 6)) @ np.vstack([view.T_cam_world, [0, 0, 0, 1]])
+            view.T_cam_world = T[:3]
+        return odometry
+
+    def worst(odometry: Odometry) -> float:
+        return max(_error(v.T_cam_world, views[v.index][0])[0] for v in odometry.views)
+
+    whole, pieces = (disturbed(OdometryConfig(flow_px=6.0, global_views=n)) for n in (250, 4))
+    assert worst(whole) > 0.012
+    assert whole.adjust_all() == pieces.adjust_all() == 1.0
+    assert worst(whole) < 0.03
+    assert worst(pieces) < 0.05
+
+
+def test_moving_the_map_changes_no_reprojection(views: list) -> None:
+    from scenewright.slam.bundle import reprojection_errors
+
+    odometry = walk(views, OdometryConfig(), frames=6)
+
+    def errors() -> np.ndarray:
+        parts = [
+            reprojection_errors(v.T_cam_world, odometry.points[v.ids], v.pixels, K)[odometry.known[v.ids]]
+            for v in odometry.views
+        ]
+        return np.concatenate(parts)
+
+    before = errors()
+    T = rigid.exp(np.array([0.3, -0.2, 0.5, 0.1, 0.4, -0.2]))
+    odometry.move(np.full(len(odometry.views), 1.7), np.tile(T, (len(odometry.views), 1, 1)))
+    np.testing.assert_allclose(errors(), before, atol=1e-8)
+
+
+def test_rejoin_finds_old_points_in_an_old_view(views: list) -> None:
+    odometry = walk(views, OdometryConfig(), frames=6)
+    view = odometry.views[-1]
+    keep = np.arange(len(view.ids)) % 3 == 0
+    for name in ("ids", "pixels", "log_depth", "depth_weight"):
+        setattr(view, name, getattr(view, name)[keep])
+    few = len(view.ids)
+    assert odometry.rejoin(len(odometry.views) - 1, views[view.index][1]) > 8
+    assert len(view.ids) > few
+    assert (np.diff(view.ids) > 0).all()
+
+
+# ---- second starts --------------------------------------------------------------------------------------------------
+def test_pnp_start_over_a_wide_baseline(views: list) -> None:
+    config = HypothesesConfig()
+    key, frame = (hypotheses.detect(views[n][1].astype(np.float32), config) for n in (0, 9))
+    found = hypotheses.pnp_start(key, views[0][2], frame, K, config)
+    assert found is not None
+    assert _error(found[0], views[9][0])[0] < 0.06
+    assert found[1] >= config.minimum_inliers
+    blank = hypotheses.detect(np.zeros((240, 320), np.float32), config)
+    assert len(blank.pixels) == 0
+    assert hypotheses.pnp_start(key, views[0][2], blank, K, config) is None
+    assert hypotheses.pnp_start(key, 0 * views[0][2], frame, K, config) is None
+
+
+@pytest.mark.parametrize("turn", [(0.0, 0.06, 0.0), (0.05, 0.0, 0.0), (0.0, 0.0, 0.08), (0.03, -0.05, 0.04)])
+def test_rotation_start_finds_the_turn(turn: tuple[float, float, float]) -> None:
+    room = BoxRoom(0)
+    first = look(2.2, 1.3, 1.2, 0)
+    T_frame_key = rigid.exp(np.array([0, 0, 0, *turn]))
+    a, b = (image.grey(room.render(T, CAMERA)[0]) for T in (first, first @ rigid.inverse(T_frame_key)))
+    found = hypotheses.rotation_start(a, b, K)
+    assert np.linalg.norm(rigid.log(found @ rigid.inverse(T_frame_key))[3:]) < 0.25 * np.linalg.norm(turn)
+    assert (found[:3, 3] == 0).all()
+
+
+def test_rotation_start_gives_up_quietly() -> None:
+    blank = np.zeros((240, 320), np.float32)
+    noise = cv2.GaussianBlur(np.random.default_rng(0).uniform(0, 255, (240, 320)).astype(np.float32), (0, 0), 2.0)
+    assert np.isfinite(hypotheses.rotation_start(blank, blank, K)).all()
+    assert np.isfinite(hypotheses.rotation_start(noise, blank, K)).all()

@@ -235,3 +235,27 @@ def test_doctor_reports_a_missing_package(monkeypatch: pytest.MonkeyPatch, capsy
     assert cli.main(["doctor"]) == 1
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["missing", "no-such-thing", "pip", "install", "'no-such-thing>=2'"] in rows
+
+
+def test_progress_is_shown_on_standard_error_and_ends_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    from scenewright.cli.show import progress_bar
+
+    with progress_bar() as progress:
+        for done in range(4):
+            progress(done, 3, "tracking")
+        progress(0, 1, "fusing the map")
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "tracking" in output.err
+    assert "3/3" in output.err
+    assert "1/1" in output.err
+
+
+def test_no_progress_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    from scenewright.cli.show import progress_bar
+
+    with progress_bar():
+        pass
+    with pytest.raises(InputError), progress_bar():
+        raise InputError("x", "a", "b")
+    assert capsys.readouterr() == ("", "")

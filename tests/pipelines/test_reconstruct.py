@@ -326,7 +326,7 @@ def drive(clip: Path, tmp_path: Path) -> Callable[[str, int], subprocess.Complet
 def test_killed_at_random_moments_it_ends_with_the_same_products(
     drive: Callable[[str, int], subprocess.CompletedProcess[str]], scene: Scene, tmp_path: Path
 ) -> None:
-    """Each run goes on for 60 to 150 files (two or three arrays a frame, five a keyframe), until one comes to the end."""
+    """Each run goes on for 60 to 150 files (a few a frame, five a keyframe), until one comes to the end."""
     random = np.random.default_rng(7)
     ends = [drive("killed", int(random.integers(60, 150))) for _ in range(3)]
     assert ends[0].returncode == ends[1].returncode == -9, [end.stderr for end in ends]

@@ -15,22 +15,27 @@ if TYPE_CHECKING:
 def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
     """Yield a function of (done, total, what) that draws one bar per kind of work on standard error."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True))
-    tasks: dict[str, int] = {}
+    tasks: dict[str, TaskID] = {}
+
+    def finish() -> None:
+        for task in bar.tasks:  # what comes next shows that what went before is done
+            bar.update(task.id, completed=task.total)
+            bar.stop_task(task.id)
 
     def update(done: int, total: int, what: str) -> None:
         bar.start()  # at the first news, so that bad input is answered by its one line alone
         if what not in tasks:
-            for task in tasks.values():
-                bar.stop_task(task)  # type: ignore[arg-type]
+            finish()
             tasks[what] = bar.add_task(what, total=total)
-        bar.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+        bar.update(tasks[what], completed=done, total=total)
 
     try:
         yield update
+        finish()
     finally:
         if tasks:
             bar.stop()

@@ -193,6 +193,38 @@ def test_no_labels_leaves_labels_out(clip: Path, tmp_path: Path, net: Path) -> N
     assert not scene.has("labels.ply")
 
 
+def as_video(clip: Path, path: Path) -> Path:
+    frames = [cv2.imread(str(p)) for p in sorted((clip / "color").iterdir())]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5.0, frames[0].shape[1::-1])
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize(("fov", "told"), [(None, "guess"), (64.0, "option")])
+def test_a_video_file(fov: float | None, told: str, clip: Path, tmp_path: Path, net: Path) -> None:
+    film = as_video(clip, tmp_path / "kitchen.avi")
+    options = Options(depth=str(net), size=96, fov_deg=fov, every=2, max_frames=4)
+    scene = reconstruct(film, tmp_path / "s", options)
+    assert (scene.manifest.name, scene.manifest.intrinsics_source) == ("kitchen", told)
+    frames = scene.frames()
+    assert [frame.index for frame in frames] == [0, 2, 4, 6]
+    np.testing.assert_allclose([frame.time_s for frame in frames], [0, 0.4, 0.8, 1.2], atol=1e-3)
+    scene.verify()
+
+
+def test_a_folder_of_images_named_by_the_working_directory(
+    clip: Path, tmp_path: Path, net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = Options(depth=str(net), size=96, intrinsics=(283.0, 283.0, 179.5, 119.5), max_frames=3)
+    scene = reconstruct(clip / "color", options=options)
+    assert scene.folder == Path("color.scene")
+    assert scene.manifest.intrinsics_source == "option"
+    assert figures_by_name(scene)["frames"] == 3
+
+
 def test_one_frame_is_a_scene_too(clip: Path, tmp_path: Path) -> None:
     scene = reconstruct(clip, tmp_path / "s", Options(depth="sensor", size=96, max_frames=1))
     assert figures_by_name(scene)["posed"] == 1
@@ -323,6 +355,7 @@ def drive(clip: Path, tmp_path: Path) -> Callable[[str, int], subprocess.Complet
     return run
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_products(
     drive: Callable[[str, int], subprocess.CompletedProcess[str]], scene: Scene, tmp_path: Path
 ) -> None:

@@ -147,14 +147,15 @@ class OdometryConfig:
         enabled: let corner tracks pose the frames; the direct tracker then starts from them and measures exposure.
         corners: tracked at once. spacing_px: least distance between two.
         window_px: side of the tracker's window.
-        flow_px: median flow since the last view that asks for a new one. survival: so does a smaller share of tracks.
+        flow_px: median flow since the last view that, or the next frame's, asks for a new one.
+        survival: so does a smaller share of tracks.
         window: newest views that move in a local bundle adjustment. fixed: older ones that hold them.
         minimum_inliers: fewest corners that make a pose.
         prior_sd: standard deviation of the network's log depth per corner, after alignment with the map.
         parallax_deg: least angle between two rays that triangulate a corner.
         reuse_px, reuse_distance: how near a known point must project to a corner, and how alike (Hamming) they must be.
         global_iterations: of the bundle adjustment over the whole map at the end; 0 = none.
-        global_views: views that it moves at once.
+        global_views: views that it moves at once. global_prior: factor on the weight of the prior there.
         refine_focal: also estimate the focal length at the end.
     """
 
@@ -162,7 +163,7 @@ class OdometryConfig:
     corners: int = 300
     spacing_px: int = 10
     window_px: int = 21
-    flow_px: float = 10.0
+    flow_px: float = 16.0
     survival: float = 0.7
     window: int = 12
     fixed: int = 12
@@ -173,6 +174,7 @@ class OdometryConfig:
     reuse_distance: int = 48
     global_iterations: int = 20
     global_views: int = 250
+    global_prior: float = 0.2
     refine_focal: bool = False
 
 

@@ -174,9 +174,14 @@ class Odometry:
         X = self.points[recent[[m.queryIdx for m in pairs]]]
         return self._ransac(X, found.pixels[[m.trainIdx for m in pairs]].astype(np.float64))
 
-    def wants_view(self, posed: Posed) -> bool:
-        """Whether the tracks moved or thinned out enough for a new view."""
-        return posed.flow_px > self.config.flow_px or posed.survival < self.config.survival
+    def wants_view(self, posed: Posed, frames: int = 1) -> bool:
+        """Whether the tracks moved or thinned out enough for a new view, or would have one frame later.
+
+        Args:
+            frames: since the last view.
+        """
+        next_flow = posed.flow_px * (1 + 1 / max(frames, 1))
+        return next_flow > self.config.flow_px or posed.survival < self.config.survival
 
     # ---- every view -------------------------------------------------------------------------------------------------
     def add_view(self, index: int, image: NDArray[np.uint8], T_cam_world: Array, posed: Posed | None) -> int:
@@ -371,7 +376,9 @@ class Odometry:
                     fixed, free = np.append(fixed, free[0]), free[1:]
                 whole = count <= size and self.config.refine_focal
                 views = np.concatenate([fixed, free])
-                factor *= self._adjust(views, len(fixed), ids, self.config.global_iterations, 0.2, whole)
+                factor *= self._adjust(
+                    views, len(fixed), ids, self.config.global_iterations, self.config.global_prior, whole
+                )
         return factor
 
     def _neighbours(self, free: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:

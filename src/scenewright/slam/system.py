@@ -246,8 +246,8 @@ class CnnSlam:
         if odometry is None:
             return active.keyframe.id, rigid.inverse(motion.T_frame_keyframe)
         T_world_cam = active.keyframe.T_world_cam @ rigid.inverse(motion.T_frame_keyframe)
-        if not (force or posed is None or odometry.wants_view(posed)):
-            view = len(odometry.views) - 1
+        view = len(odometry.views) - 1
+        if not (force or posed is None or odometry.wants_view(posed, self._frames_since(view))):
             return view, rigid.orthonormalise(rigid.inverse(self.map.view_pose(view)) @ T_world_cam)
         view = self.map.add_view(picture, T_world_cam, posed)
         odometry.adjust_window(hold=self._given is not None)
@@ -255,6 +255,15 @@ class CnnSlam:
         T = rigid.inverse(self.map.view_pose(view)) @ active.keyframe.T_world_cam
         motion.T_frame_keyframe = rigid.orthonormalise(T)
         return view, np.eye(4)
+
+    def _frames_since(self, view: int) -> int:
+        """Frames from a view to the one being placed."""
+        count = 1
+        for entry in reversed(self.map.entries):
+            if entry.view != view or entry.T_view_cam is None or np.array_equal(entry.T_view_cam, np.eye(4)):
+                break
+            count += 1
+        return count
 
     def _arrive(self, active: Active, pending: Pending) -> None:
         """The network's answer is due: its frame becomes the active keyframe."""

@@ -129,6 +129,85 @@ def _invert3(A):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _whiten(T, X, u, v, log_depth, depth_weight, fx, fy, cx, cy, delta, Jc, Jp, Jf, r, w):  # type: ignore[no-untyped-def]
+    """Residuals r (u, v, log z), their weights w and Jacobians of one observation; False behind the camera."""
+    x, y, z, r[0], r[1] = _residual(T, X, u, v, fx, fy, cx, cy)
+    if z < 1e-3:
+        return False
+    w[0] = w[1] = _huber(np.sqrt(r[0] * r[0] + r[1] * r[1]), delta)[1]
+    w[2], r[2] = 0.0, 0.0
+    if depth_weight > 0:
+        r[2] = np.log(z) - log_depth
+        w[2] = _huber(abs(depth_weight * r[2]), 2.0)[1] * depth_weight * depth_weight
+    _jacobians(T, x, y, z, fx, fy, Jc, Jp)
+    Jf[0], Jf[1] = fx * x / z, fy * y / z
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _add_view(s, wk, Jc, Jp, jf, rk, focal, S, b, W):  # type: ignore[no-untyped-def]
+    """One residual row's share of a free view's blocks."""
+    n = S.shape[0] - 1
+    for i in range(6):
+        wJ = wk * Jc[i]
+        b[6 * s + i] -= wJ * rk
+        for j in range(6):
+            S[6 * s + i, 6 * s + j] += wJ * Jc[j]
+        for j in range(3):
+            W[i, j] += wJ * Jp[j]
+        if focal:
+            S[6 * s + i, n] += wJ * jf
+            S[n, 6 * s + i] += wJ * jf
+
+
+@njit(cache=True, nogil=True)
+def _add_point(wk, Jp, jf, rk, focal, S, b, H, F, bp):  # type: ignore[no-untyped-def]
+    """One residual row's share of its point's blocks and of the focal length's."""
+    n = S.shape[0] - 1
+    for i in range(3):
+        bp[i] -= wk * Jp[i] * rk
+        for j in range(3):
+            H[i, j] += wk * Jp[i] * Jp[j]
+    if focal:
+        S[n, n] += wk * jf * jf
+        b[n] -= wk * jf * rk
+        for i in range(3):
+            F[i] += wk * jf * Jp[i]
+
+
+@njit(cache=True, nogil=True)
+def _eliminate(slots, first, W, F, Hinv, bp, focal, S, b):  # type: ignore[no-untyped-def]
+    """Subtract one point from the reduced system. slots: of its observations, which begin at row `first` of W."""
+    n = S.shape[0] - 1
+    WH = np.empty((6, 3))
+    if focal:
+        FH = Hinv @ F
+        S[n, n] -= FH @ F
+        b[n] -= FH @ bp
+    for m in range(len(slots)):
+        s = slots[m]
+        if s < 0:
+            continue
+        Wm = W[first + m]
+        for i in range(6):
+            for j in range(3):
+                WH[i, j] = Wm[i, 0] * Hinv[0, j] + Wm[i, 1] * Hinv[1, j] + Wm[i, 2] * Hinv[2, j]
+            b[6 * s + i] -= WH[i, 0] * bp[0] + WH[i, 1] * bp[1] + WH[i, 2] * bp[2]
+            if focal:
+                f = WH[i, 0] * F[0] + WH[i, 1] * F[1] + WH[i, 2] * F[2]
+                S[6 * s + i, n] -= f
+                S[n, 6 * s + i] -= f
+        for o in range(len(slots)):
+            q = slots[o]
+            if q < 0:
+                continue
+            Wo = W[first + o]
+            for i in range(6):
+                for j in range(6):
+                    S[6 * s + i, 6 * q + j] -= WH[i, 0] * Wo[j, 0] + WH[i, 1] * Wo[j, 1] + WH[i, 2] * Wo[j, 2]
+
+
+@njit(cache=True, nogil=True)
 def _reduce(  # type: ignore[no-untyped-def]
     T, slot, X, start, view, pixel, log_depth, depth_weight, fx, fy, cx, cy, delta, damping, focal, S, b, W, F, Hinv, bp
 ):
@@ -136,81 +215,30 @@ def _reduce(  # type: ignore[no-untyped-def]
 
     start: (P + 1,) first observation of every point. Kept for the points' own step: W (M, 6, 3), F (P, 3), Hinv, bp.
     """
-    n = S.shape[0] - 1
     Jc, Jp, Jf = np.empty((3, 6)), np.empty((3, 3)), np.zeros(3)
     r, w = np.empty(3), np.empty(3)
     for p in range(X.shape[0]):
         H = np.zeros((3, 3))
-        bp[p, :] = 0.0
-        F[p, :] = 0.0
+        bp[p, :], F[p, :] = 0.0, 0.0
         for m in range(start[p], start[p + 1]):
             W[m, :, :] = 0.0
-            Tm = T[view[m]]
-            x, y, z, r[0], r[1] = _residual(Tm, X[p], pixel[m, 0], pixel[m, 1], fx, fy, cx, cy)
-            if z < 1e-3:
+            u, v = pixel[m, 0], pixel[m, 1]
+            if not _whiten(
+                T[view[m]], X[p], u, v, log_depth[m], depth_weight[m], fx, fy, cx, cy, delta, Jc, Jp, Jf, r, w
+            ):
                 continue
-            w[0] = w[1] = _huber(np.sqrt(r[0] * r[0] + r[1] * r[1]), delta)[1]
-            w[2], r[2] = 0.0, 0.0
-            if depth_weight[m] > 0:
-                r[2] = np.log(z) - log_depth[m]
-                w[2] = _huber(abs(depth_weight[m] * r[2]), 2.0)[1] * depth_weight[m] * depth_weight[m]
-            _jacobians(Tm, x, y, z, fx, fy, Jc, Jp)
-            Jf[0], Jf[1] = fx * x / z, fy * y / z
-            s = slot[view[m]]
             for k in range(3):
-                if w[k] == 0.0:
-                    continue
-                for i in range(3):
-                    bp[p, i] -= w[k] * Jp[k, i] * r[k]
-                    for j in range(3):
-                        H[i, j] += w[k] * Jp[k, i] * Jp[k, j]
-                if focal:
-                    S[n, n] += w[k] * Jf[k] * Jf[k]
-                    b[n] -= w[k] * Jf[k] * r[k]
-                    for i in range(3):
-                        F[p, i] += w[k] * Jf[k] * Jp[k, i]
-                if s < 0:
-                    continue
-                for i in range(6):
-                    wJ = w[k] * Jc[k, i]
-                    b[6 * s + i] -= wJ * r[k]
-                    for j in range(6):
-                        S[6 * s + i, 6 * s + j] += wJ * Jc[k, j]
-                    for j in range(3):
-                        W[m, i, j] += wJ * Jp[k, j]
-                    if focal:
-                        S[6 * s + i, n] += wJ * Jf[k]
-                        S[n, 6 * s + i] += wJ * Jf[k]
+                if w[k] > 0:
+                    _add_point(w[k], Jp[k], Jf[k], r[k], focal, S, b, H, F[p], bp[p])
+                    if slot[view[m]] >= 0:
+                        _add_view(slot[view[m]], w[k], Jc[k], Jp[k], Jf[k], r[k], focal, S, b, W[m])
         for i in range(3):
             H[i, i] = H[i, i] * (1 + damping) + 1e-9
         Hinv[p] = _invert3(H)
-    for i in range(n + 1):
+    for i in range(S.shape[0]):
         S[i, i] += damping * S[i, i] + 1e-9
-    WH = np.empty((6, 3))
     for p in range(X.shape[0]):
-        if focal:
-            FH = Hinv[p] @ F[p]
-            S[n, n] -= FH @ F[p]
-            b[n] -= FH @ bp[p]
-        for m in range(start[p], start[p + 1]):
-            s = slot[view[m]]
-            if s < 0:
-                continue
-            for i in range(6):
-                for j in range(3):
-                    WH[i, j] = W[m, i, 0] * Hinv[p, 0, j] + W[m, i, 1] * Hinv[p, 1, j] + W[m, i, 2] * Hinv[p, 2, j]
-                b[6 * s + i] -= WH[i, 0] * bp[p, 0] + WH[i, 1] * bp[p, 1] + WH[i, 2] * bp[p, 2]
-                if focal:
-                    f = WH[i, 0] * F[p, 0] + WH[i, 1] * F[p, 1] + WH[i, 2] * F[p, 2]
-                    S[6 * s + i, n] -= f
-                    S[n, 6 * s + i] -= f
-            for o in range(start[p], start[p + 1]):
-                q = slot[view[o]]
-                if q < 0:
-                    continue
-                for i in range(6):
-                    for j in range(6):
-                        S[6 * s + i, 6 * q + j] -= WH[i, 0] * W[o, j, 0] + WH[i, 1] * W[o, j, 1] + WH[i, 2] * W[o, j, 2]
+        _eliminate(slot[view[start[p] : start[p + 1]]], start[p], W, F[p], Hinv[p], bp[p], focal, S, b)
 
 
 @njit(cache=True, nogil=True)

@@ -124,68 +124,58 @@ def _epipolar(key, x, y, fx, fy, cx, cy, R, t):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _search(  # type: ignore[no-untyped-def]
-    key, frame, x, y, prior, sd, fx, fy, cx, cy, R, t, gain, offset, residual, reach, max_px, max_inverse,
-    ssd_refined, ssd_first, ratio, scale_min, scale_max, noise,
-):  # fmt: skip
-    """One epipolar search; see `search`. Returns outcome, inverse depth, variance, length."""
-    height, width = frame.shape
-    ex, ey, along, squared = _epipolar(key, x, y, fx, fy, cx, cy, R, t)
-    if along == 0.0:
-        return 0, 0.0, 0.0, 0.0
-    qx, qy = (x - cx) / fx, (y - cy) / fy
-    r0 = R[0, 0] * qx + R[0, 1] * qy + R[0, 2]
-    r1 = R[1, 0] * qx + R[1, 1] * qy + R[1, 2]
-    r2 = R[2, 0] * qx + R[2, 1] * qy + R[2, 2]
-    s = r2 + prior * t[2]
-    if not (scale_min <= s <= scale_max):
-        return 0, 0.0, 0.0, 0.0
+def _segment(q, prior, sd, fx, fy, cx, cy, t, reach, max_px, max_inverse):  # type: ignore[no-untyped-def]
+    """Where to search: start (u, v), unit step, steps (0 = nowhere), length of the segment before padding.
+
+    q: (3,) the pixel's ray turned into the frame; a point is q + id t up to scale.
+    """
     near, far = min(prior + reach * sd, max_inverse), max(prior - reach * sd, 0.0)
-    zn, zf = r2 + near * t[2], r2 + far * t[2]
+    zn, zf, zm = q[2] + near * t[2], q[2] + far * t[2], q[2] + prior * t[2]
     if zn < 1e-3 or zf < 1e-3:
-        return 0, 0.0, 0.0, 0.0
-    un, vn = fx * (r0 + near * t[0]) / zn + cx, fy * (r1 + near * t[1]) / zn + cy
-    uf, vf = fx * (r0 + far * t[0]) / zf + cx, fy * (r1 + far * t[1]) / zf + cy
-    dx, dy = un - uf, vn - vf
+        return 0.0, 0.0, 0.0, 0.0, 0, 0.0
+    uf, vf = fx * (q[0] + far * t[0]) / zf + cx, fy * (q[1] + far * t[1]) / zf + cy
+    dx = fx * (q[0] + near * t[0]) / zn + cx - uf
+    dy = fy * (q[1] + near * t[1]) / zn + cy - vf
     length = np.sqrt(dx * dx + dy * dy)
     if length < 1e-4 or not np.isfinite(length):
-        return 0, 0.0, 0.0, length
+        return 0.0, 0.0, 0.0, 0.0, 0, length
     dx, dy = dx / length, dy / length
-    um, vm = fx * (r0 + prior * t[0]) / s + cx, fy * (r1 + prior * t[1]) / s + cy
+    span = length
     if length > max_px or length < 3:  # centre what is too long or too short on the prior
-        half = min(max(length, 3.0), max_px) / 2
-        uf, vf = um - half * dx, vm - half * dy
-        steps = int(np.ceil(2 * half)) + 3
-    else:
-        steps = int(np.ceil(length)) + 3
-    uf, vf = uf - dx, vf - dy  # one extra step each side
-    if not (
-        uf - 2 * dx >= BORDER
-        and uf - 2 * dx < width - BORDER
-        and vf - 2 * dy >= BORDER
-        and vf - 2 * dy < height - BORDER
-    ):
-        return 0, 0.0, 0.0, length
-    samples = np.empty(LONGEST)
-    usable = 0
+        span = min(max(length, 3.0), max_px)
+        uf = fx * (q[0] + prior * t[0]) / zm + cx - span / 2 * dx
+        vf = fy * (q[1] + prior * t[1]) / zm + cy - span / 2 * dy
+    return uf - dx, vf - dy, dx, dy, int(np.ceil(span)) + 3, length  # one extra step each side
+
+
+@njit(cache=True, nogil=True)
+def _scan(frame, u0, v0, dx, dy, steps, gain, offset, samples):  # type: ignore[no-untyped-def]
+    """Exposure-corrected samples from two steps before the start on; how many steps have all five of theirs."""
+    height, width = frame.shape
     for i in range(steps + 4):
-        u, v = uf + (i - 2) * dx, vf + (i - 2) * dy
+        u, v = u0 + (i - 2) * dx, v0 + (i - 2) * dy
         if not (u >= BORDER and v >= BORDER and u < width - BORDER and v < height - BORDER):
-            break
+            return i - 4
         samples[i] = (_bilinear(frame, u, v) - offset) / gain
-        usable = i + 1
-    steps = usable - 4
-    if steps < 3:
-        return 0, 0.0, 0.0, length
-    template = np.empty(5)
+    return steps
+
+
+@njit(cache=True, nogil=True)
+def _describe(key, x, y, s, ex, ey, template):  # type: ignore[no-untyped-def]
+    """Five keyframe samples along the epipolar line, s pixels apart; False at the border."""
+    height, width = key.shape
     for k in range(5):
         u, v = x + (k - 2) * s * ex, y + (k - 2) * s * ey
         if not (u >= 1 and v >= 1 and u < width - 2 and v < height - 2):
-            return 0, 0.0, 0.0, length
+            return False
         template[k] = _bilinear(key, u, v)
-    e = np.empty((steps, 5))
-    ssd = np.zeros(steps)
-    best = 0
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _best_step(template, samples, steps, ssd_first, ratio):  # type: ignore[no-untyped-def]
+    """The step of the least SSD (-1: too large, or not distinct), the sub-pixel shift, the SSD there, interpolated."""
+    e, ssd, best = np.empty((steps, 5)), np.zeros(steps), 0
     for i in range(steps):
         for k in range(5):
             e[i, k] = template[k] - samples[i + k]
@@ -193,35 +183,68 @@ def _search(  # type: ignore[no-untyped-def]
         if ssd[i] < ssd[best]:
             best = i
     if ssd[best] > ssd_first:
-        return -1, 0.0, 0.0, length
+        return -1, 0.0, 0.0, False
     for i in range(steps):
         if abs(i - best) > 1 and ssd[i] < ratio * ssd[best]:
-            return -1, 0.0, 0.0, length
-    shift, refined, interpolated = 0.0, ssd[best], False
-    if 0 < best < steps - 1:  # the end of the segment is no minimum
-        shift, refined, interpolated = _subpixel(e, best)
+            return -1, 0.0, 0.0, False
+    if best == 0 or best == steps - 1:  # the end of the segment is no minimum
+        return best, 0.0, ssd[best], False
+    shift, refined, interpolated = _subpixel(e, best)
+    return best, shift, refined, interpolated
+
+
+@njit(cache=True, nogil=True)
+def _intersect(u, v, dx, dy, q, t, fx, fy, cx, cy):  # type: ignore[no-untyped-def]
+    """Inverse depth of a match and its derivative per pixel, from the axis with the larger step; 0 if degenerate."""
+    if abs(dx) > abs(dy):
+        o, r, b, step = (u - cx) / fx, q[0], t[0], dx / fx
+    else:
+        o, r, b, step = (v - cy) / fy, q[1], t[1], dy / fy
+    denominator = o * t[2] - b
+    if abs(denominator) < 1e-9:
+        return 0.0, 0.0
+    return (r - o * q[2]) / denominator, step * (r * t[2] - q[2] * b) / (denominator * denominator)
+
+
+@njit(cache=True, nogil=True)
+def _search(  # type: ignore[no-untyped-def]
+    key, frame, x, y, prior, sd, fx, fy, cx, cy, R, t, gain, offset, residual, reach, max_px, max_inverse,
+    ssd_refined, ssd_first, ratio, scale_min, scale_max, noise,
+):  # fmt: skip
+    """One epipolar search; see `search`. Returns outcome, inverse depth, variance, length."""
+    ex, ey, along, squared = _epipolar(key, x, y, fx, fy, cx, cy, R, t)
+    if along == 0.0:
+        return SKIPPED, 0.0, 0.0, 0.0
+    qx, qy = (x - cx) / fx, (y - cy) / fy
+    q = (
+        R[0, 0] * qx + R[0, 1] * qy + R[0, 2],
+        R[1, 0] * qx + R[1, 1] * qy + R[1, 2],
+        R[2, 0] * qx + R[2, 1] * qy + R[2, 2],
+    )
+    s = q[2] + prior * t[2]
+    if not (scale_min <= s <= scale_max):
+        return SKIPPED, 0.0, 0.0, 0.0
+    u0, v0, dx, dy, steps, length = _segment(q, prior, sd, fx, fy, cx, cy, t, reach, max_px, max_inverse)
+    samples, template = np.empty(LONGEST), np.empty(5)
+    if steps:
+        steps = _scan(frame, u0, v0, dx, dy, steps, gain, offset, samples)
+    if steps < 3 or not _describe(key, x, y, s, ex, ey, template):
+        return SKIPPED, 0.0, 0.0, length
+    best, shift, ssd, interpolated = _best_step(template, samples, steps, ssd_first, ratio)
     gradline = 0.0
     for k in range(4):
         gradline += (template[k + 1] - template[k]) ** 2
     gradline /= s * s
-    if refined > ssd_refined + 20 * np.sqrt(gradline):
-        return -1, 0.0, 0.0, length
-    u, v = uf + (best + shift) * dx, vf + (best + shift) * dy
-    if abs(dx) > abs(dy):
-        o, r, b, step = (u - cx) / fx, r0, t[0], dx / fx
-    else:
-        o, r, b, step = (v - cy) / fy, r1, t[1], dy / fy
-    denominator = o * t[2] - b
-    if abs(denominator) < 1e-9:
-        return -1, 0.0, 0.0, length
-    inverse = (r - o * r2) / denominator
+    if best < 0 or ssd > ssd_refined + 20 * np.sqrt(gradline):
+        return FAILED, 0.0, 0.0, length
+    u, v = u0 + (best + shift) * dx, v0 + (best + shift) * dy
+    inverse, alpha = _intersect(u, v, dx, dy, q, t, fx, fy, cx, cy)
     if not (0 < inverse < max_inverse):
-        return -1, 0.0, 0.0, length
-    alpha = step * (r * t[2] - r2 * b) / (denominator * denominator)
+        return FAILED, 0.0, 0.0, length
     geometric = (0.25 * (1 + residual)) ** 2 * squared / (along * along)
     photometric = 4 * noise / max(gradline, 1e-6)
     discretisation = (0.05 if interpolated else 0.5) * s * s
-    return 1, inverse, alpha * alpha * (discretisation + geometric + photometric), length
+    return MATCHED, inverse, alpha * alpha * (discretisation + geometric + photometric), length
 
 
 @njit(cache=True, nogil=True)

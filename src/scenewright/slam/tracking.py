@@ -132,6 +132,52 @@ def set_depth(
 
 
 @njit(cache=True, nogil=True)
+def _sample(image, u, v):  # type: ignore[no-untyped-def]
+    """Bilinear intensity and gradients at (u, v) of an (H, W, 3) level."""
+    iu, iv = int(u), int(v)
+    a, b = u - iu, v - iv
+    p00, p01, p10, p11 = image[iv, iu], image[iv, iu + 1], image[iv + 1, iu], image[iv + 1, iu + 1]
+    w00, w01, w10, w11 = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
+    return (
+        w00 * p00[0] + w01 * p01[0] + w10 * p10[0] + w11 * p11[0],
+        w00 * p00[1] + w01 * p01[1] + w10 * p10[1] + w11 * p11[1],
+        w00 * p00[2] + w01 * p01[2] + w10 * p10[2] + w11 * p11[2],
+    )
+
+
+@njit(cache=True, nogil=True)
+def _huber(r, sigma2, huber):  # type: ignore[no-untyped-def]
+    """Cost in units of variance, and the weight of the normal equations."""
+    scaled = abs(r) / np.sqrt(sigma2)
+    if scaled < huber:
+        return scaled * scaled, 1.0 / sigma2
+    return 2 * huber * scaled - huber * huber, huber / scaled / sigma2
+
+
+@njit(cache=True, nogil=True)
+def _normal_equations(x, y, inverse_z, GX, GY, w, r, J, A, g):  # type: ignore[no-untyped-def]
+    """Add J' w J (upper triangle) and J' w r; J is that of I_t by the left twist."""
+    J[0], J[1], J[2] = GX * inverse_z, GY * inverse_z, -(x * GX + y * GY) * inverse_z
+    J[3] = -(x * y * GX + (1 + y * y) * GY)
+    J[4] = (1 + x * x) * GX + x * y * GY
+    J[5] = x * GY - y * GX
+    for i in range(6):
+        g[i] += w * J[i] * r
+        for j in range(i, 6):
+            A[i, j] += w * J[i] * J[j]
+
+
+@njit(cache=True, nogil=True)
+def _add_moments(moments, Ik, It, r):  # type: ignore[no-untyped-def]
+    w = 1.0 if abs(r) < HUBER_GREY else HUBER_GREY / abs(r)
+    moments[0] += w
+    moments[1] += w * Ik
+    moments[2] += w * It
+    moments[3] += w * Ik * Ik
+    moments[4] += w * It * It
+
+
+@njit(cache=True, nogil=True)
 def _sums(  # type: ignore[no-untyped-def]
     rays, inverse_depth, variance, intensity, image, fx, fy, cx, cy, T, gain, offset, noise, huber, A, g, moments
 ):
@@ -154,59 +200,19 @@ def _sums(  # type: ignore[no-untyped-def]
         u, v = fx * x + cx, fy * y + cy
         if not (u >= 1 and v >= 1 and u < width - 2 and v < height - 2):
             continue
-        iu, iv = int(u), int(v)
-        au, av = u - iu, v - iv
-        w00, w01, w10, w11 = (1 - au) * (1 - av), au * (1 - av), (1 - au) * av, au * av
-        I = (
-            w00 * image[iv, iu, 0]
-            + w01 * image[iv, iu + 1, 0]
-            + w10 * image[iv + 1, iu, 0]
-            + w11 * image[iv + 1, iu + 1, 0]
-        )
-        gx = (
-            w00 * image[iv, iu, 1]
-            + w01 * image[iv, iu + 1, 1]
-            + w10 * image[iv + 1, iu, 1]
-            + w11 * image[iv + 1, iu + 1, 1]
-        )
-        gy = (
-            w00 * image[iv, iu, 2]
-            + w01 * image[iv, iu + 1, 2]
-            + w10 * image[iv + 1, iu, 2]
-            + w11 * image[iv + 1, iu + 1, 2]
-        )
+        I, gx, gy = _sample(image, u, v)
         r = gain * intensity[n] + offset - I
-        GX, GY = gx * fx, gy * fy
-        inverse_z = d / pz
-        # dr/d(inverse depth): the baseline seen from the point (LSD, eq. 14)
+        GX, GY, inverse_z = gx * fx, gy * fy, d / pz
+        # dr / d(inverse depth): the baseline as seen from the point (Engel 2014, eq. 14)
         slope = (GX * (t[0] - t[2] * x) + GY * (t[1] - t[2] * y)) * inverse_z / d
-        sigma2 = noise + variance[n] * slope * slope
-        scaled = abs(r) / np.sqrt(sigma2)
-        if scaled < huber:
-            w = 1.0 / sigma2
-            energy += scaled * scaled
-        else:
-            w = huber / scaled / sigma2
-            energy += 2 * huber * scaled - huber * huber
-        J[0], J[1], J[2] = GX * inverse_z, GY * inverse_z, -(x * GX + y * GY) * inverse_z
-        J[3] = -(x * y * GX + (1 + y * y) * GY)
-        J[4] = (1 + x * x) * GX + x * y * GY
-        J[5] = x * GY - y * GX
-        for i in range(6):
-            g[i] += w * J[i] * r
-            for j in range(i, 6):
-                A[i, j] += w * J[i] * J[j]
+        cost, w = _huber(r, noise + variance[n] * slope * slope, huber)
+        _normal_equations(x, y, inverse_z, GX, GY, w, r, J, A, g)
+        _add_moments(moments, intensity[n], I, r)
+        energy += cost
         visible += 1
         usage += min(1.0 / pz, 1.0)
         absolute += abs(r)
-        if r * r < 1600 + 0.25 * (gx * gx + gy * gy):
-            good += 1
-        wk = 1.0 if abs(r) < HUBER_GREY else HUBER_GREY / abs(r)
-        moments[0] += wk
-        moments[1] += wk * intensity[n]
-        moments[2] += wk * I
-        moments[3] += wk * intensity[n] * intensity[n]
-        moments[4] += wk * I * I
+        good += int(r * r < 1600 + 0.25 * (gx * gx + gy * gy))
     for i in range(6):
         for j in range(i):
             A[i, j] = A[j, i]

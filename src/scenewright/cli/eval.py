@@ -12,8 +12,11 @@ import tyro
 def command(
     method: tyro.conf.Positional[str],
     data: str,
+    protocol: str | None = None,
     every: int = 1,
     mean_from: Path | None = None,
+    results: Path | None = None,
+    sheet: Path | None = None,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> int:
     """Measure a depth method on data with truth, raw and after per-image median scaling, trivial rows beside it.
@@ -21,19 +24,25 @@ def command(
     Args:
         method: a method with shipped weights, or a folder of weights.
         data: rooms:FOLDER[:SPLIT], or the folder of a sequence with depth.
-        every: use each n-th frame of a sequence.
+        protocol: a named protocol (rooms-test, redkitchen, demo-clip, tum-desk); sets `every`.
+        every: use each n-th item.
         mean_from: folder of rooms whose training split makes the mean map.
+        results: root folder under which to store the figures with their protocol.
+        sheet: picture to write with the best and the worst items.
         as_json: print all figures as JSON.
     """
-    from scenewright.pipelines.train import evaluate
+    from scenewright.pipelines.evaluate import evaluate
 
-    scores = evaluate(method, data, every, mean_from)
+    found = evaluate(method, data, protocol=protocol, every=every, mean_from=mean_from, results=results, sheet=sheet)
     if as_json:
-        print(json.dumps({name: {"raw": s.raw, "scaled": s.scaled} for name, s in scores.items()}, indent=2))
+        rows = {name: {"raw": s.raw, "scaled": s.scaled} for name, s in found.scores.items()}
+        print(json.dumps({"scores": rows, "labels": found.labels}, indent=2))
         return 0
     print(f"{'':<28}{'AbsRel':>8}{'delta1':>8}  scaled: {'AbsRel':>8}{'delta1':>8}{'within10':>10}")
-    for name, s in scores.items():
+    for name, s in found.scores.items():
         raw, scaled = s.raw, s.scaled
         head = f"{name[-27:]:<28}{raw['AbsRel']:>8.3f}{raw['delta1']:>8.3f}"
         print(f"{head}          {scaled['AbsRel']:>8.3f}{scaled['delta1']:>8.3f}{scaled['within10']:>10.3f}")
+    for name, iou in found.labels.items():
+        print(f"  IoU {name:<12}{iou:>8.3f}")
     return 0

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from scenewright.depth.metrics import depth_figures, mean_figures
 from scenewright.depth.task import DepthMethod, DepthSample
+from scenewright.errors import InputError
+from scenewright.labels import LABELS
 
 FloatImage = NDArray[np.float32]
 Predictor = Callable[[DepthSample], FloatImage]
@@ -72,3 +74,31 @@ def _summary(rows: list[tuple[dict[str, float], dict[str, float]]], medians: lis
     pairs = np.array(medians, np.float64).reshape(-1, 2)
     raw, scaled = mean_figures([r for r, _ in rows]), mean_figures([s for _, s in rows])
     return Scores(raw, scaled, rows, pairs[:, 0], pairs[:, 1])
+
+
+def label_iou(method: DepthMethod, samples: Iterable[DepthSample]) -> dict[str, float]:
+    """Intersection over union of each class, counts pooled over all pixels with a known label, and "mIoU".
+
+    The mean is over the classes that occur in the truth. Items are batches of one.
+
+    Raises:
+        InputError: no item with labels, or a method that predicts none.
+    """
+    confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
+    for sample in samples:
+        found = method.predict(sample.image, sample.camera).label_probabilities
+        if found is None or sample.labels is None:
+            raise InputError("labels", "a method or an item without them", "label probabilities and true labels")
+        known = sample.labels[0] > 0
+        pairs = sample.labels[0][known] * len(LABELS) + found[0].argmax(0)[known]
+        confusion += np.bincount(pairs.numpy(), minlength=len(LABELS) ** 2).reshape(confusion.shape)
+    return iou_of(confusion)
+
+
+def iou_of(confusion: NDArray[np.int64]) -> dict[str, float]:
+    """Per-class IoU tp / (tp + fp + fn) of a (true, predicted) count matrix, and their mean as "mIoU"."""
+    hit, truth, guess = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    if not truth.any():
+        raise InputError("labels", "no pixel with a known label", "at least one")
+    iou = {LABELS[k]: float(hit[k] / (truth[k] + guess[k] - hit[k])) for k in range(len(LABELS)) if truth[k]}
+    return {**iou, "mIoU": float(np.mean(list(iou.values())))}

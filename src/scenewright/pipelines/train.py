@@ -9,16 +9,13 @@ from typing import Any
 import torch
 
 from scenewright.depth.augment import Augmentation
-from scenewright.depth.baselines import MeanMap
-from scenewright.depth.data import RoomDepths, room_samples, sequence_samples
-from scenewright.depth.evaluate import Scores, method_predictor, score
-from scenewright.depth.task import DepthSample
+from scenewright.depth.data import RoomDepths, room_samples
+from scenewright.depth.evaluate import method_predictor, score
+from scenewright.depth.protocols import CAP_M
 from scenewright.engine.table import create
 from scenewright.engine.weights import load
 from scenewright.errors import InputError
 from scenewright.worlds.dataset import RoomFrames
-
-CAP_M = 10.0
 
 
 def train(
@@ -95,37 +92,3 @@ def _validation(rooms: Path) -> Callable[[Any], Mapping[str, float]] | None:
         }
 
     return validate
-
-
-def evaluate(name: str, source: str, every: int = 1, mean_from: Path | None = None) -> dict[str, Scores]:
-    """Score shipped weights or a folder of them on a source, the mean map and a constant beside them.
-
-    Args:
-        name: method or folder of weights.
-        source: `rooms:FOLDER[:SPLIT]`, or a sequence with depth (clip, TUM, 7-Scenes).
-        every: use each n-th frame of a sequence.
-        mean_from: folder of rooms whose training split makes the mean map.
-
-    Returns:
-        Scores by predictor.
-    """
-    model: Any = load(name)
-    predictors = {name: method_predictor(model), "constant 2.2 m": _constant}
-    if mean_from is not None:
-        frames = RoomFrames(mean_from, "train")
-        step = max(1, len(frames) // 2000)
-        mean = MeanMap().fit(frames[i].depth_m for i in range(0, len(frames), step))
-        predictors["mean map"] = lambda sample: mean.predict((sample.depth_m.shape[-2], sample.depth_m.shape[-1]))
-    samples = _samples(source, every)
-    return score(predictors, samples, CAP_M)
-
-
-def _constant(sample: DepthSample) -> Any:
-    return torch.full_like(sample.depth_m[0, 0], 2.2).numpy()
-
-
-def _samples(source: str, every: int) -> Any:
-    if source.startswith("rooms:"):
-        folder, _, split = source[6:].partition(":")
-        return room_samples(RoomFrames(folder, split or "test"))
-    return sequence_samples(source, every)

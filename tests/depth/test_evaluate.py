@@ -1,0 +1,112 @@
+"""Scores of depth methods on items whose answer is known."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from scenewright.depth.data import room_samples, sequence_samples
+from scenewright.depth.evaluate import iou_of, label_iou, method_predictor, score
+from scenewright.depth.protocols import PROTOCOLS, STRIDE
+from scenewright.depth.task import DepthPrediction, DepthSample
+from scenewright.errors import InputError
+from scenewright.geometry.camera import Camera
+from scenewright.labels import LABELS
+
+CAMERA = Camera.from_fov(40, 30, 60.0)
+
+
+def items(count: int = 3) -> Iterator[DepthSample]:
+    for k in range(count):
+        depth = torch.linspace(1, 3, 1200).reshape(1, 1, 30, 40) * (1 + 0.1 * k)
+        labels = torch.zeros(1, 30, 40, dtype=torch.int64)
+        labels[:, 15:] = 2
+        labels[:, :10] = 3
+        yield DepthSample(torch.rand(1, 3, 30, 40), depth, CAMERA, labels)
+
+
+def test_scores_of_truth_and_of_a_wrong_scale() -> None:
+    predictors = {
+        "truth": lambda s: s.depth_m[0, 0].numpy(),
+        "double": lambda s: 2 * s.depth_m[0, 0].numpy(),
+    }
+    found = score(predictors, items(), cap_m=10.0)
+    assert found["truth"].raw["AbsRel"] == 0
+    assert found["double"].raw["AbsRel"] == pytest.approx(1.0)
+    assert found["double"].scaled["AbsRel"] == pytest.approx(0, abs=1e-6)
+    assert found["double"].scale_spread == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(found["double"].predicted / found["double"].truth, 2, rtol=1e-6)
+
+
+def test_the_spread_of_the_scale() -> None:
+    factors = iter([0.5, 2.0])
+    found = score({"x": lambda s: next(factors) * s.depth_m[0, 0].numpy()}, items(2), cap_m=10.0)
+    assert found["x"].scale_spread == pytest.approx(np.log(2))
+
+
+def test_items_without_truth_are_left_out() -> None:
+    empty = DepthSample(torch.rand(1, 3, 30, 40), torch.zeros(1, 1, 30, 40), CAMERA)
+    found = score({"x": lambda s: s.depth_m[0, 0].numpy()}, [empty, *items(1)], cap_m=10.0)
+    assert len(found["x"].per_image) == 1
+
+
+class Guess:
+    """Says floor everywhere, 2 m away."""
+
+    def predict(self, image: torch.Tensor, camera: Camera) -> DepthPrediction:
+        labels = torch.zeros(1, len(LABELS), *image.shape[-2:])
+        labels[:, 2] = 1
+        return DepthPrediction(torch.full((1, 1, *image.shape[-2:]), 2.0), None, labels)
+
+
+def test_label_iou_counts_known_pixels_only() -> None:
+    """15 of 25 labelled rows are floor: IoU 0.6 for floor, 0 for wall; the unknown rows do not count."""
+    iou = label_iou(Guess(), items())
+    assert iou["floor"] == pytest.approx(15 / 25)
+    assert iou["wall"] == 0
+    assert iou["mIoU"] == pytest.approx(0.3)
+
+
+def test_iou_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="no pixel"):
+        iou_of(np.zeros((12, 12), np.int64))
+
+
+def test_predictor_of_a_method_gives_its_depth() -> None:
+    assert method_predictor(Guess())(next(items())).shape == (30, 40)
+
+
+def test_protocols_are_distinct_and_have_a_stride() -> None:
+    assert len({p.hash for p in PROTOCOLS.values()}) == len(PROTOCOLS)
+    assert set(STRIDE) == set(PROTOCOLS)
+
+
+def test_frames_of_the_demo_clip_become_items() -> None:
+    from scenewright.data.assets import demo_clip_path
+
+    first = next(sequence_samples(demo_clip_path(), every=50))
+    assert first.image.shape == (1, 3, 240, 360)
+    assert first.camera.size == (240, 360)
+    assert 0 < float((first.depth_m > 0).float().mean()) < 1
+    assert len(list(sequence_samples(demo_clip_path(), every=50))) == 3
+
+
+def test_rooms_become_training_and_test_items(tmp_path) -> None:
+    from scenewright.depth.augment import Augmentation
+    from scenewright.depth.data import RoomDepths
+    from scenewright.worlds.dataset import RoomFrames, render_shard, shard_path
+
+    render_shard(shard_path(tmp_path, "train", 5), [5], "train", 2, (64, 48))
+    frames = RoomFrames(tmp_path, "train")
+    item = next(room_samples(frames))
+    assert item.image.shape == (1, 3, 48, 64)
+    assert item.labels is not None
+    data = RoomDepths(frames, Augmentation((48, 32)))
+    a = data.draw(0, torch.Generator().manual_seed(3))
+    b = data.draw(0, torch.Generator().manual_seed(3))
+    c = data.draw(0, torch.Generator().manual_seed(4))
+    assert torch.equal(a.image, b.image)
+    assert not torch.equal(a.image, c.image)
+    assert a.depth_m.shape == (1, 32, 48)
+    assert data.record["rooms"] == 1

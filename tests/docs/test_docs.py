@@ -15,6 +15,7 @@ import pytest
 import scenewright
 from scenewright.cli.main import COMMANDS
 from scenewright.data.assets import demo_clip_path
+from scenewright.depth.protocols import PROTOCOLS
 from scenewright.scene import tables
 from scenewright.scene.manifest import Manifest
 
@@ -89,7 +90,9 @@ def test_the_readmes_table_lists_every_command() -> None:
 def test_scoreboard_blocks_are_whole() -> None:
     text = TEXTS["README.md"]
     names = re.findall(r"<!-- scoreboard:(\S+) -->\n(?:(?!<!-- scoreboard).)*?<!-- /scoreboard -->", text, re.DOTALL)
-    assert len(names) == text.count("<!-- scoreboard:") == text.count("<!-- /scoreboard -->") == 2
+    assert len(names) == text.count("<!-- scoreboard:") == text.count("<!-- /scoreboard -->")
+    assert {"depth/rooms-test", "depth/demo-clip"} <= set(names)
+    assert {name.split("/")[1] for name in names if name.startswith("depth/")} <= PROTOCOLS.keys()
 
 
 def test_figures_in_the_readme_come_from_generated_tables_only() -> None:

@@ -107,6 +107,10 @@ FORBIDDEN = {
 }
 
 
+ONE_READER = "pipelines/foreign.py"
+"""Reads other frameworks' weights behind allow-lists; `torch.load(..., weights_only=True)` may stand there alone."""
+
+
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_what_may_not_occur(what: str) -> None:
     found = [
@@ -114,6 +118,7 @@ def test_what_may_not_occur(what: str) -> None:
         for path in FILES
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
         if FORBIDDEN[what].search(line)
+        and not (str(path.relative_to(SOURCE)) == ONE_READER and "torch.load(" in line and "weights_only=True" in line)
     ]
     assert found == [], what
 

@@ -71,19 +71,27 @@ class MethodDepth:
 
     def __call__(self, index: int, image: NDArray[np.uint8], camera: Camera) -> NetworkDepth:
         tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
-        with torch.inference_mode():
-            prediction = self._method.predict(tensor, camera)
+        device = _device(self._method)
+        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
+            prediction = self._method.predict(tensor.to(device), camera.to(device))
         depth = _plane(prediction.depth_m)
         if self._training_focal is not None:
             fx, fy, _, _ = camera.numbers
             depth = adjust_focal(depth, (fx * fy) ** 0.5, self._training_focal * camera.width)
         sigma = None if prediction.sigma_log is None else _plane(prediction.sigma_log)
         labels = prediction.label_probabilities
-        return NetworkDepth(depth, sigma, None if labels is None else labels[0].float().numpy())
+        return NetworkDepth(depth, sigma, None if labels is None else labels[0].float().cpu().numpy())
+
+
+def _device(method: DepthMethod) -> torch.device:
+    """Where a method's weights lie; the processor for what has none."""
+    if isinstance(method, torch.nn.Module):
+        return next((p.device for p in method.parameters()), torch.device("cpu"))
+    return torch.device("cpu")
 
 
 def _plane(tensor: torch.Tensor) -> FloatImage:
-    return np.ascontiguousarray(tensor[0, 0].float().numpy())
+    return np.ascontiguousarray(tensor[0, 0].float().cpu().numpy())
 
 
 class Worker:

@@ -1,0 +1,42 @@
+"""`scenewright depth`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from scenewright.cli.reconstruct import _numbers as numbers
+
+
+def command(
+    images: tyro.conf.Positional[tuple[Path, ...]],
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    method: str = "fcrn",
+    intrinsics: str | None = None,
+    fov: float | None = None,
+    size: int = 1280,
+    device: str = "cpu",
+) -> int:
+    """Depth maps, previews and point clouds of images, with one page that shows them all.
+
+    Args:
+        images: image files, folders of images, or videos.
+        out: the folder to write; images that were finished there are not done again.
+        method: a depth method with shipped weights, or a folder of weights.
+        intrinsics: fx,fy,cx,cy in pixels of the images.
+        fov: horizontal field of view in degrees, instead of intrinsics.
+        size: longest side of the maps, pixels.
+        device: "cpu" or "cuda".
+    """
+    given = numbers(intrinsics)
+
+    from scenewright.cli.show import progress_bar
+    from scenewright.pipelines.depth import Options, predict_depth
+
+    options = Options(method, given, fov, size, device)
+    with progress_bar() as progress:
+        page = predict_depth(list(images), out, options, progress=progress)
+    print(page.resolve())
+    return 0

@@ -1,0 +1,76 @@
+"""`scenewright worlds preview` and `scenewright worlds generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def preview(
+    kind: tyro.conf.Positional[str],
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    seed: int = 0,
+    count: int = 4,
+    split: str = "train",
+    size: str = "240x180",
+    library: bool = True,
+) -> int:
+    """A contact sheet of worlds: colour, depth, normals and labels, one row each.
+
+    Args:
+        kind: of world: rooms.
+        out: the picture, .png, .jpg or .webp.
+        seed: of the first world.
+        count: rows.
+        split: train, validation or test.
+        size: WIDTHxHEIGHT of one view, pixels.
+        library: mix in the furniture models that are installed.
+    """
+    from scenewright.cli.show import progress_bar
+    from scenewright.pipelines import worlds
+
+    with progress_bar() as progress:
+        path = worlds.preview(
+            kind, out, seed=seed, count=count, split=split, size=size, library=library, progress=progress
+        )
+    print(path.resolve())
+    return 0
+
+
+def generate(
+    kind: tyro.conf.Positional[str],
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    rooms: int = 1000,
+    views: int = 4,
+    split: str = "train",
+    workers: int = 1,
+    size: str = "240x180",
+    library: bool = True,
+) -> int:
+    """Worlds rendered for training, as a folder of shards; a run that was stopped goes on.
+
+    Args:
+        kind: of world: rooms.
+        out: the folder.
+        rooms: how many, in all.
+        views: of each room.
+        split: train, validation or test.
+        workers: processes.
+        size: WIDTHxHEIGHT of one view, pixels.
+        library: mix in the furniture models that are installed.
+    """
+    from scenewright.cli.show import progress_bar
+    from scenewright.pipelines import worlds
+
+    with progress_bar() as progress:
+        folder = worlds.generate(
+            kind, out, rooms=rooms, views=views, split=split, workers=workers, size=size, library=library,
+            progress=progress,
+        )  # fmt: skip
+    print(folder.resolve())
+    return 0
+
+
+command = {"preview": preview, "generate": generate}

@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import `tolerances` and the worlds they share by plain name
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")  # a run of the suite is a function of the code alone
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -47,13 +47,18 @@ def test_group_laws(batch, seed, dtype):
             exp(twists(batch, size, seed + 2, dtype)),
         )
         identity = torch.eye(4, dtype=dtype).expand(*batch, 4, 4)
-        close(log(T_ab), twist)
-        close(lie.compose(T_ab, inverse(T_ab)), identity)
-        close(lie.compose(inverse(T_ab), T_ab), identity)
-        close(lie.compose(lie.compose(T_ab, T_bc), T_cd), lie.compose(T_ab, lie.compose(T_bc, T_cd)))
-        close(inverse(lie.compose(T_ab, T_bc)), lie.compose(inverse(T_bc), inverse(T_ab)))
-        close(exp(-twist), inverse(T_ab))
-        close(lie.compose(exp(0.3 * twist), exp(0.7 * twist)), T_ab)
+
+        # four matrix exponentials of twists up to 3 in length, composed: rounding adds up to several ulps of the entries
+        def near(a, b):
+            return close(a, b) if dtype == F64 else torch.testing.assert_close(a, b, rtol=5e-4, atol=1e-4)
+
+        near(log(T_ab), twist)
+        near(lie.compose(T_ab, inverse(T_ab)), identity)
+        near(lie.compose(inverse(T_ab), T_ab), identity)
+        near(lie.compose(lie.compose(T_ab, T_bc), T_cd), lie.compose(T_ab, lie.compose(T_bc, T_cd)))
+        near(inverse(lie.compose(T_ab, T_bc)), lie.compose(inverse(T_bc), inverse(T_ab)))
+        near(exp(-twist), inverse(T_ab))
+        near(lie.compose(exp(0.3 * twist), exp(0.7 * twist)), T_ab)
 
 
 @given(st.integers(0, 999))

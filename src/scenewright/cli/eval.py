@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from scenewright.errors import InputError
+
 
 def command(
     method: tyro.conf.Positional[str],
@@ -22,8 +24,8 @@ def command(
     """Measure a depth method on data with truth, raw and after per-image median scaling, trivial rows beside it.
 
     Args:
-        method: a method with shipped weights, or a folder of weights.
-        data: rooms:FOLDER[:SPLIT], or the folder of a sequence with depth.
+        method: a method with shipped weights, a folder of weights, or "reconstruct" for a finished scene.
+        data: rooms:FOLDER[:SPLIT], the folder of a sequence with depth, or a Scene folder with "reconstruct".
         protocol: a named protocol (rooms-test, redkitchen, demo-clip, tum-desk); sets `every`.
         every: use each n-th item.
         mean_from: folder of rooms whose training split makes the mean map.
@@ -31,6 +33,8 @@ def command(
         sheet: picture to write with the best and the worst items.
         as_json: print all figures as JSON.
     """
+    if method == "reconstruct":
+        return _scene(Path(data), protocol, results)
     from scenewright.pipelines.evaluate import evaluate
 
     found = evaluate(method, data, protocol=protocol, every=every, mean_from=mean_from, results=results, sheet=sheet)
@@ -45,4 +49,14 @@ def command(
         print(f"{head}          {scaled['AbsRel']:>8.3f}{scaled['delta1']:>8.3f}{scaled['within10']:>10.3f}")
     for name, iou in found.labels.items():
         print(f"  IoU {name:<12}{iou:>8.3f}")
+    return 0
+
+
+def _scene(folder: Path, protocol: str | None, results: Path | None) -> int:
+    from scenewright.pipelines.score_scene import store_scene
+
+    if protocol is None or results is None:
+        raise InputError("eval reconstruct", "no protocol or no results folder", "--protocol NAME --results FOLDER")
+    for name, value in store_scene(folder, protocol, results).items():
+        print(f"  {name:<24}{value:>10.4g}")
     return 0

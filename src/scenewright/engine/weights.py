@@ -147,6 +147,11 @@ def _build(cls: type[Method[Any]], config: Any) -> Method[Any]:
         return cls(config)
 
 
+def digest(name_or_folder: str | Path) -> str:
+    """SHA-256 of the tensors behind a name or in a folder; raises as `find` and `read_card` do."""
+    return str(read_card(find(name_or_folder))["tensors"]["sha256"])
+
+
 def read_card(folder: str | Path) -> dict[str, Any]:
     """The record of a weights folder.
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from scenewright.engine.table import list_methods, method_class
-from scenewright.engine.weights import find, list_weights, read_card
+from scenewright.engine.weights import digest, list_weights
 
 
 def catalogue(task: str | None = None) -> list[dict[str, Any]]:
@@ -14,6 +14,6 @@ def catalogue(task: str | None = None) -> list[dict[str, Any]]:
     shipped = set(list_weights())
     rows = []
     for name in list_methods(task):
-        weights = str(read_card(find(name))["tensors"]["sha256"])[:12] if name in shipped else ""
+        weights = digest(name)[:12] if name in shipped else ""
         rows.append({**asdict(method_class(name).card), "weights": weights})
     return rows

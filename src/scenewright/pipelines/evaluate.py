@@ -20,7 +20,7 @@ from scenewright.depth.evaluate import Scores, label_iou, method_predictor, scor
 from scenewright.depth.protocols import CAP_M, PROTOCOLS, STRIDE
 from scenewright.depth.task import DepthSample
 from scenewright.engine.scoreboard import measured, store
-from scenewright.engine.weights import find, load, read_card
+from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
 from scenewright.worlds.dataset import RoomFrames
 
@@ -104,11 +104,20 @@ def samples_of(source: str, every: int) -> Iterator[DepthSample]:
 def _store(name: str, protocol: str, scores: dict[str, Scores], root: Path) -> None:
     for row, s in scores.items():
         figures = {**s.raw, **{f"{key} scaled": value for key, value in s.scaled.items()}}
-        digest = str(read_card(find(name))["sha256"]) if row == name else ""
         method = load(name).card.name if row == name else row
         data = {"items": len(s.per_image)}
         baseline = row != name
-        store(measured(PROTOCOLS[protocol], method, figures, weights_sha256=digest, data=data, baseline=baseline), root)
+        store(
+            measured(
+                PROTOCOLS[protocol],
+                method,
+                figures,
+                weights_sha256=digest(name) if row == name else "",
+                data=data,
+                baseline=baseline,
+            ),
+            root,
+        )
 
 
 def write_sheet(path: Path, method: Any, source: str, every: int, scores: Scores, rows: int = 6) -> None:

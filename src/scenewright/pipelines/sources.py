@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from scenewright.data.sequence import Sequence
-from scenewright.engine.weights import find, load, read_card
+from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
 from scenewright.slam.sources import MethodDepth, SensorDepth
 from scenewright.slam.types import DepthSource
@@ -40,10 +40,9 @@ def choose_depth(name: str, sequence: Sequence, device: str = "cpu") -> ChosenDe
     if method.card.task != "depth":
         raise InputError("--depth", f"{method.card.name}, a method for {method.card.task}", "a depth method")
     method.eval().to(device)
-    digest = str(read_card(find(name))["tensors"]["sha256"])
     labelled = bool(getattr(method.config, "classes", 0))
     source: Any = MethodDepth(method, method.card.scale)  # type: ignore[arg-type]
-    return ChosenDepth(source, method.card.name, {method.card.name: digest}, labelled)
+    return ChosenDepth(source, method.card.name, {method.card.name: digest(name)}, labelled)
 
 
 def _sensor_reader(sequence: Sequence) -> Any:

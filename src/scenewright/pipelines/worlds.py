@@ -18,10 +18,10 @@ from scenewright.data.safe import read_text
 from scenewright.errors import FormatError, InputError
 from scenewright.files import write_json
 from scenewright.labels import COLOURS
-from scenewright.worlds.dataset import TRAINING, render_shard, shard_path
+from scenewright.worlds.dataset import render_shard, shard_path
 from scenewright.worlds.library import Library
 from scenewright.worlds.model import Rendered
-from scenewright.worlds.render import Renderer
+from scenewright.worlds.render import BEST, Renderer
 from scenewright.worlds.rooms import SPLITS, build_room
 from scenewright.worlds.walks import sample_view
 
@@ -94,7 +94,7 @@ def _row(seed: int, split: str, size: tuple[int, int], library: bool) -> Pixels:
     renderer = Renderer(room)
     rng = np.random.default_rng([seed, SPLITS.index(split), 41])
     view = sample_view(renderer, rng, size)
-    shot = renderer.render(view.camera, view.T_world_cam, seed=int(rng.integers(1 << 30)), quality=TRAINING)
+    shot = renderer.render(view.camera, view.T_world_cam, seed=int(rng.integers(1 << 30)), quality=BEST)
     captions = (f"{room.kind} {seed} ({split})", _range(shot.depth_m), "normals", "labels")
     return np.concatenate([_tile(p, text) for p, text in zip(pictures(shot), captions)], 1)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from scenewright.cli.reconstruct import _numbers as numbers
+from scenewright.cli.options import intrinsics_numbers
 
 
 def command(
@@ -30,7 +30,7 @@ def command(
         size: longest side of the maps, pixels.
         device: "cpu" or "cuda".
     """
-    given = numbers(intrinsics)
+    given = intrinsics_numbers(intrinsics)
 
     from scenewright.cli.show import progress_bar
     from scenewright.pipelines.depth import Options, predict_depth

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from scenewright.errors import InputError
+from scenewright.cli.options import intrinsics_numbers
 
 
 def command(
@@ -47,18 +47,8 @@ def command(
     from scenewright.cli.show import figures_of, progress_bar
     from scenewright.pipelines.reconstruct import Options, reconstruct
 
-    options = Options(_numbers(intrinsics), fov, depth, poses, size, every, max_frames, labels, voxel, device)
+    options = Options(intrinsics_numbers(intrinsics), fov, depth, poses, size, every, max_frames, labels, voxel, device)
     with progress_bar() as progress:
         scene = reconstruct(source, out, options, resume=resume, progress=progress)
     figures_of(scene, as_json)
     return 0
-
-
-def _numbers(text: str | None) -> tuple[float, float, float, float] | None:
-    if text is None:
-        return None
-    try:
-        fx, fy, cx, cy = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError("--intrinsics", repr(text), "four numbers fx,fy,cx,cy") from None
-    return fx, fy, cx, cy

@@ -21,6 +21,8 @@ def store_scene(folder: Path, protocol: str, results: Path) -> dict[str, float]:
     scene = Scene.open(folder)
     figures = {f.name: float(f.value) for f in scene.figures() if f.value is not None}
     figures["posed_share"] = 100 * figures["posed"] / figures["frames"]
+    if "scale_ratio" in figures:
+        figures["scale_error"] = 100 * abs(figures["scale_ratio"] - 1)
     weights = next(iter(scene.manifest.weights.values()), "")
     depth = str(scene.manifest.options["depth"])
     method = f"cnn-slam-{Path(depth).name}"

@@ -7,7 +7,7 @@ from scenewright.engine.scoreboard import Metric, Protocol
 METRICS = (
     Metric("ate_sim3_m", "m"),
     Metric("ate_se3_m", "m"),
-    Metric("scale_ratio", better="higher", digits=2),
+    Metric("scale_error", "%", digits=1),
     Metric("posed_share", "%", "higher", 1),
     Metric("pcd10_scaled", "%", "higher", 1),
     Metric("pcd10_scaled_network", "%", "higher", 1),
@@ -17,6 +17,7 @@ METRICS = (
     Metric("pcd10_raw_constant", "%", "higher", 1),
 )
 _NOTES = (
+    "scale_error: how far estimated size over true size is from 1, before any alignment. "
     "ATE: root mean square of camera positions. pcd10: share of all keyframe pixels with true depth whose depth lies "
     "within 10 % of it, 'scaled' after one factor for the clip; 'constant' is the clip's median depth, or 2 m for raw."
 )

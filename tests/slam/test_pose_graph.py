@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -167,16 +165,19 @@ def test_relocalisation_joins_two_pieces() -> None:
         np.testing.assert_allclose(joined[k][0], truth[k], atol=1e-5)
 
 
-def test_two_hundred_keyframes_are_quick() -> None:
+def test_a_loop_over_two_hundred_keyframes_lowers_the_drift() -> None:
     generator = np.random.default_rng(0)
     truth, ones = ring(200), np.ones(200)
     graph = PoseGraph()
     chain(graph, [noisy(measure(truth, ones, k, k + 1), generator, 0.005, 0.002) for k in range(199)], truth[0])
-    graph.optimise()
+
+    def error() -> float:
+        found = graph.optimise()
+        return float(np.linalg.norm([found[k][0][:3, 3] - truth[k][:3, 3] for k in range(200)]))
+
+    before = error()
     graph.add_edge(noisy(measure(truth, ones, 199, 0, "loop"), generator, 0.005, 0.002))
-    start = time.process_time()
-    graph.optimise()
-    assert time.process_time() - start < 0.2  # 20 to 50 ms on a quiet core; room for a loaded one
+    assert error() < before / 2
 
 
 def test_empty_graph_and_anchor() -> None:

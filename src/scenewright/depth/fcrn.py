@@ -80,8 +80,8 @@ class UpProjection(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', 2H, 2W)."""
-        branch1 = self.bn2(self.conv(F.relu(self.bn1(self.up1(x)))))
-        return F.relu(branch1 + self.bn3(self.up2(x)))
+        branch1 = self.bn2(self.conv(F.relu(self.bn1(self.up1(x)), inplace=True)))
+        return F.relu(branch1 + self.bn3(self.up2(x)), inplace=True)
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class FCRN(Method[DepthSample]):
                 x = x[..., : side.shape[-2], : side.shape[-1]] + side
         x = F.dropout2d(x, 0.1, self.training) if self.config.objective == "berhu" else x
         heads = {"depth": self.predict_depth, "log_scale": self.predict_scale, "labels": self.predict_labels}
-        return {name: head(x).float() for name, head in heads.items() if head is not None}
+        return _side_by_side(x, {name: head for name, head in heads.items() if head is not None})
 
     def loss(self, sample: DepthSample, stage: Stage) -> dict[str, Tensor]:
         """Terms (B,): "depth" (berHu on metres, or L1 on log depth) and, for small, "gradient", "scale", "labels"."""
@@ -212,7 +212,7 @@ class FCRN(Method[DepthSample]):
         if self.config.objective == "berhu":
             return {"depth": berhu(outputs["depth"], truth, mask)}
         error = outputs["depth"] - truth.clamp(min=1e-3).log()
-        weights = {"depth": 1.0, "gradient": 0.5, "scale": 0.1, "labels": 0.15} | dict(stage.terms)
+        weights = {"depth": 1.0, "gradient": 1.0, "scale": 0.1, "labels": 0.2} | dict(stage.terms)
         terms = {"depth": masked_mean(error.abs(), mask), "gradient": multi_scale_gradient(error, mask)}
         if "log_scale" in outputs:
             terms["scale"] = laplace_nll(error.detach(), outputs["log_scale"], mask)
@@ -311,6 +311,14 @@ def _trunk(name: str) -> tuple[nn.Module, tuple[int, ...]]:
     if name in ("resnet50-caffe", "resnet50-torchvision"):
         return ResNet(50, "caffe" if name.endswith("caffe") else "torchvision"), ResNet.CHANNELS
     raise InputError("trunk", repr(name), "resnet50-caffe, resnet50-torchvision or efficientnet-lite0")
+
+
+def _side_by_side(x: Tensor, heads: Mapping[str, nn.Conv2d]) -> dict[str, Tensor]:
+    """The heads' outputs in float32. One convolution for all: each reads the same large map."""
+    weight = torch.cat([head.weight for head in heads.values()])
+    bias = torch.cat([head.bias for head in heads.values()])  # type: ignore[misc]
+    maps = F.conv2d(x, weight, bias, padding=1).float().split([head.out_channels for head in heads.values()], 1)
+    return dict(zip(heads, maps, strict=True))
 
 
 def _normalise(image: Tensor, trunk: str) -> Tensor:

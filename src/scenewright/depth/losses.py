@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_RAREST = 5.0
+"""The most a rare class is weighted up."""
+
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of `values` (B, ...) where `mask` (B, ...) holds, per item: (B,); 0 for an item with no valid pixel."""
@@ -59,7 +62,10 @@ def laplace_nll(error: Tensor, log_scale: Tensor, mask: Tensor) -> Tensor:
 
 
 def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy over known pixels.
+    """Cross-entropy over known pixels, rare classes of the batch weighted up by the root of how rare they are.
+
+    (Eigen & Fergus, ICCV 2015, section 5.2, balance by frequency itself; the root keeps a handful of pixels of one
+    class from ruling the step.)
 
     Args:
         logits: (B, C, H, W).
@@ -68,4 +74,11 @@ def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         (B,)
     """
-    return masked_mean(F.cross_entropy(logits, labels, reduction="none", ignore_index=0), labels > 0)
+    counts = labels.flatten().bincount(minlength=logits.shape[1]).to(logits.dtype)
+    counts[0] = 0
+    present = counts > 0
+    mean_count = counts.sum() / present.sum().clamp(min=1)
+    weight = torch.where(present, (mean_count / counts.clamp(min=1)).sqrt().clamp(max=_RAREST), 0)
+    weight = weight * counts.sum() / (weight * counts).sum().clamp(min=1)  # a mean of 1 over the known pixels
+    values = F.cross_entropy(logits, labels, reduction="none", ignore_index=0)
+    return masked_mean(values * weight[labels], labels > 0)

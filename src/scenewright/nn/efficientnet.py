@@ -40,9 +40,21 @@ class SameConv2d(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         if stride == 1:
             return F.conv2d(x, self.weight, self.bias, 1, kernel // 2, 1, self.groups)
-        height, width = (max(0, (-(-n // stride) - 1) * stride + kernel - n) for n in x.shape[-2:])
-        x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
-        return F.conv2d(x, self.weight, self.bias, stride, 0, 1, self.groups)
+        before, keep = zip(*(_window(n, kernel, stride) for n in x.shape[-2:]))
+        y = F.conv2d(x, self.weight, self.bias, stride, before, 1, self.groups)
+        (top, bottom), (left, right) = keep
+        return y[..., top:bottom, left:right]
+
+
+def _window(size: int, kernel: int, stride: int) -> tuple[int, tuple[int, int]]:
+    """A padding alike on both sides, and the range of the output to keep, that give TensorFlow's uneven "same".
+
+    Cutting the small output is cheaper than padding the large input.
+    """
+    out = -(-size // stride)
+    total = max(0, (out - 1) * stride + kernel - size)
+    first = total % 2  # uneven: begin one stride earlier, and drop that output
+    return total // 2 + first * stride, (first, first + out)
 
 
 class InvertedResidual(nn.Module):
@@ -63,14 +75,15 @@ class InvertedResidual(nn.Module):
         """(B, C, H, W) -> (B, C', H / stride, W / stride)."""
         y = x
         if self._expand_conv is not None and self._bn0 is not None:
-            y = F.relu6(self._bn0(self._expand_conv(y)))
-        y = F.relu6(self._bn1(self._depthwise(y)))
+            y = F.relu6(self._bn0(self._expand_conv(y)), inplace=True)
+        y = F.relu6(self._bn1(self._depthwise(y)), inplace=True)
         y = self._bn2(self._project_conv(y))
         return x + y if self.shortcut else y
 
     def _depthwise(self, x: Tensor) -> Tensor:
         """Depthwise layers stay in float32: their bf16 backward pass is 2.5 to 6 times slower on CPUs."""
-        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        trains = torch.is_grad_enabled() and (x.requires_grad or self._depthwise_conv.weight.requires_grad)
+        if not trains or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return self._depthwise_conv(x)
         with torch.autocast("cpu", enabled=False):
             return self._depthwise_conv(x.float())
@@ -99,7 +112,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """x (B, 3, H, W) -> five maps at strides 2, 4, 8, 16, 32, sizes rounded up."""
-        x = F.relu6(self._bn0(self._conv_stem(x)))
+        x = F.relu6(self._bn0(self._conv_stem(x)), inplace=True)
         maps = []
         for index, block in enumerate(self._blocks):
             x = block(x)

@@ -22,7 +22,7 @@ Generator = np.random.Generator
 
 MIN_HEIGHT_M, MAX_HEIGHT_M = 0.6, 2.0
 _CELL_M = 0.05
-_MODES = {"focus": 0.36, "close": 0.24, "steep": 0.15, "long": 0.12, "free": 0.13}
+_MODES = {"focus": 0.34, "close": 0.30, "steep": 0.11, "long": 0.15, "free": 0.10}
 _SHELL = [LABELS.index(n) for n in ("wall", "ceiling", "unknown")]
 
 
@@ -144,7 +144,7 @@ def _worth_seeing(renderer: Renderer, camera: Camera, T: Doubles, g: Generator, 
     bare = shell + 0.7 * float((small.labels == LABELS.index("floor")).mean())
     _, counts = np.unique(small.instances, return_counts=True)
     things = int((counts >= 4).sum())
-    if bare > 0.72 or shell > 0.6 or things < 4:
+    if bare > 0.64 or shell > 0.55 or things < 5:
         return bool(g.random() < (0.12 if bare < 0.85 and things >= 3 else 0.02)) and things >= 2
     return mode != "close" or float(np.median(depth)) < 2.2
 

@@ -1,0 +1,136 @@
+"""Classical keypoints and descriptors from OpenCV, behind the same roles as the learned ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scenewright.features.task import Features, check_image
+
+
+def grey(image: Tensor) -> NDArray[np.uint8]:
+    """(1, 3, H, W) RGB in [0, 1] -> (H, W) uint8."""
+    rgb = (255 * check_image(image)[0].clamp(0, 1)).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _from_cv(points: list[cv2.KeyPoint], descriptors: NDArray | None, size: tuple[int, int]) -> Features:
+    rows = np.array([[*p.pt, p.response, p.size / 2, p.angle] for p in points], np.float32).reshape(-1, 5)
+    columns = torch.from_numpy(rows)
+    known = None if descriptors is None else torch.from_numpy(descriptors)
+    return Features(size, columns[:, :2], columns[:, 2], columns[:, 3], columns[:, 4], known)
+
+
+def _to_cv(features: Features) -> list[cv2.KeyPoint]:
+    radius = features.radius_px if features.radius_px is not None else torch.full((len(features),), 8.0)
+    angle = features.angle_deg if features.angle_deg is not None else torch.zeros(len(features))
+    table = torch.cat([features.xy, 2 * radius[:, None], angle[:, None], features.score[:, None]], 1).tolist()
+    return [cv2.KeyPoint(x, y, s, a % 360, r, 0, i) for i, (x, y, s, a, r) in enumerate(table)]
+
+
+@dataclass(frozen=True)
+class Sift:
+    """SIFT (Lowe 2004); descriptors as RootSIFT (Arandjelovic & Zisserman, CVPR 2012, section 2) where `root`."""
+
+    root: bool = True
+    contrast: float = 0.02
+
+    def detect(self, image: Tensor, count: int) -> Features:
+        """Difference-of-Gaussian extrema with scale and orientation."""
+        pixels = grey(image)
+        found = cv2.SIFT.create(nfeatures=count, contrastThreshold=self.contrast).detect(pixels, None)
+        return _from_cv(list(found), None, (pixels.shape[0], pixels.shape[1])).strongest(count)
+
+    def describe(self, image: Tensor, features: Features) -> Features:
+        """128 floats of unit length."""
+        pixels = grey(image)
+        kept, values = cv2.SIFT.create().compute(pixels, _to_cv(features))
+        rows = torch.tensor([p.class_id for p in kept], dtype=torch.int64)
+        values = np.zeros((0, 128), np.float32) if values is None else values
+        if self.root:
+            values = np.sqrt(values / np.maximum(values.sum(1, keepdims=True), 1e-9))
+        else:
+            values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
+        return _with(features[rows], values.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Orb:
+    """ORB (Rublee et al., ICCV 2011): oriented FAST on a pyramid and rotated BRIEF; 32 bytes."""
+
+    def detect(self, image: Tensor, count: int) -> Features:
+        """FAST corners on eight octaves, ranked by Harris response."""
+        pixels = grey(image)
+        found = cv2.ORB.create(nfeatures=count).detect(pixels, None)
+        return _from_cv(list(found), None, (pixels.shape[0], pixels.shape[1])).strongest(count)
+
+    def describe(self, image: Tensor, features: Features) -> Features:
+        """Rotated BRIEF of the original image's level, 32 uint8."""
+        kept, values = cv2.ORB.create().compute(grey(image), _to_cv(features))
+        rows = torch.tensor([p.class_id for p in kept], dtype=torch.int64)
+        return _with(features[rows], np.zeros((0, 32), np.uint8) if values is None else values)
+
+
+@dataclass(frozen=True)
+class Corners:
+    """Single-scale corners: "harris" (Harris & Stephens 1988), "shi-tomasi" or "fast" (Rosten & Drummond 2006).
+
+    Args:
+        kind: which.
+        nms_px: a corner suppresses weaker ones within so many pixels.
+    """
+
+    kind: str
+    nms_px: int = 4
+
+    def detect(self, image: Tensor, count: int) -> Features:
+        """Strict local maxima of the response, strongest first."""
+        pixels = grey(image)
+        response = self.response(pixels)
+        side = 2 * self.nms_px + 1
+        peak = (response == cv2.dilate(response, np.ones((side, side)))) & (response > 0)
+        rows, columns = np.nonzero(peak)
+        xy = torch.from_numpy(np.column_stack([columns, rows]).astype(np.float32))
+        size = (pixels.shape[0], pixels.shape[1])
+        return Features(size, xy, torch.from_numpy(response[rows, columns])).strongest(count)
+
+    def response(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(H, W) cornerness."""
+        if self.kind == "harris":
+            return np.asarray(cv2.cornerHarris(pixels.astype(np.float32) / 255, 4, 3, 0.04), np.float32)
+        if self.kind == "shi-tomasi":
+            return np.asarray(cv2.cornerMinEigenVal(pixels.astype(np.float32) / 255, 4, 3), np.float32)
+        response = np.zeros(pixels.shape, np.float32)
+        for p in cv2.FastFeatureDetector.create(10).detect(pixels, None):
+            response[round(p.pt[1]), round(p.pt[0])] = p.response
+        return response
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Raw grey patches of zero mean and unit length: the least that a learned descriptor must beat."""
+
+    side: int = 16
+
+    def describe(self, image: Tensor, features: Features) -> Features:
+        """side * side floats, cut along each keypoint's radius and angle."""
+        import kornia.feature as kf
+
+        pixels = torch.from_numpy(grey(image))[None, None].float() / 255
+        radius = features.radius_px if features.radius_px is not None else torch.full((len(features),), 8.0)
+        angle = features.angle_deg if features.angle_deg is not None else torch.zeros(len(features))
+        laf = kf.laf_from_center_scale_ori(features.xy[None], radius[None, :, None, None], -angle[None, :, None])
+        patches = kf.extract_patches_from_pyramid(pixels, laf, self.side)[0].flatten(1)
+        patches = patches - patches.mean(1, keepdim=True)
+        return _with(features, torch.nn.functional.normalize(patches, dim=1).numpy())
+
+
+def _with(features: Features, descriptors: NDArray) -> Features:
+    from dataclasses import replace
+
+    return replace(features, descriptors=torch.from_numpy(np.ascontiguousarray(descriptors)))

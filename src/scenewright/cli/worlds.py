@@ -1,4 +1,4 @@
-"""`scenewright worlds preview` and `scenewright worlds generate`."""
+"""`scenewright worlds preview`, `scenewright worlds generate` and `scenewright worlds walk`."""
 
 from __future__ import annotations
 
@@ -73,4 +73,38 @@ def generate(
     return 0
 
 
-command = {"preview": preview, "generate": generate}
+def walk(
+    kind: tyro.conf.Positional[str],
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    seed: int = 0,
+    frames: int = 300,
+    rate: int = 15,
+    split: str = "test",
+    size: str = "320x240",
+    library: bool = True,
+    sensor: bool = True,
+) -> int:
+    """A handheld walk through a room, filmed as a clip folder with true depth and poses; a stopped run goes on.
+
+    Args:
+        kind: of room: kitchen, office, living-room, bedroom, bathroom, corridor or hall.
+        out: the folder.
+        seed: of room, walk and camera.
+        frames: how many.
+        rate: frames per second, a divisor of 30.
+        split: train, validation or test.
+        size: WIDTHxHEIGHT of a frame, pixels.
+        library: mix in the furniture models that are installed.
+        sensor: film with a random real camera; --no-sensor is a clean one.
+    """
+    from scenewright.cli.show import progress_bar
+    from scenewright.pipelines import walk as walks
+
+    options = walks.WalkOptions(kind, seed, split, frames, rate, size, library, sensor)
+    with progress_bar() as progress:
+        folder = walks.walk(out, options, progress=progress)
+    print(folder.resolve())
+    return 0
+
+
+command = {"preview": preview, "generate": generate, "walk": walk}

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 METHODS: dict[str, str] = {
     "fcrn": "scenewright.depth.fcrn:FCRN",
+    "magicpoint": "scenewright.features.magicpoint:MagicPoint",
+    "magicwarp": "scenewright.features.magicwarp:MagicWarp",
 }
 """name -> "module:Class". The only list of methods; nothing registers itself on import."""
 

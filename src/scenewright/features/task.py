@@ -58,6 +58,19 @@ class Features:
 
 
 @dataclass(frozen=True)
+class FeatureMaps:
+    """What a network says at every place of a batch of images.
+
+    Args:
+        heat: (B, 1, H, W) in [0, 1], how much each pixel is a keypoint; None where the method detects nothing.
+        descriptors: (B, D, h, w) of unit length; None where it describes nothing.
+    """
+
+    heat: Tensor | None = None
+    descriptors: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Matches:
     """Which feature of one image is which of another.
 
@@ -114,6 +127,39 @@ class HomographySample(Sample):
 
 
 @dataclass(frozen=True)
+class PointSample(Sample):
+    """One picture whose keypoints are known; a batch has B in front of every shape.
+
+    Args:
+        image: (3, H, W) float32 RGB in [0, 1].
+        points: (1, H, W) bool, true at the pixel nearest each keypoint.
+        valid: (1, H, W) bool, false where nothing is known (outside a warped picture).
+    """
+
+    image: Tensor
+    points: Tensor
+    valid: Tensor
+
+
+@dataclass(frozen=True)
+class PointSetPairSample(Sample):
+    """Two point sets and the homography between them, no picture; a batch has B in front of every shape.
+
+    Args:
+        first, second: (1, H, W) float32 in [0, 1], point images: 1 at points.
+        H_second_first: (3, 3) maps homogeneous pixels of the first into the second.
+        xy: (P, 2) float32 pixels of true points of the first, on which the error is measured.
+        weight: (P,) float32, 1 for each true point, 0 for filling.
+    """
+
+    first: Tensor
+    second: Tensor
+    H_second_first: Tensor
+    xy: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True)
 class PatchPairSample(Sample):
     """Patches of two views of points; a batch has B in front of every shape.
 
@@ -148,9 +194,26 @@ def check_image(image: Tensor) -> Tensor:
     Raises:
         InputError: not (1, 3, H, W) floats of at least 32 pixels a side, or values outside [0, 1].
     """
-    if image.ndim != 4 or image.shape[:2] != (1, 3) or min(image.shape[-2:]) < 32 or not image.is_floating_point():
-        raise InputError("image", f"{tuple(image.shape)} of {image.dtype}", "(1, 3, H, W) float, 32 pixels or more")
+    if image.ndim == 4 and image.shape[0] != 1:
+        raise InputError("image", f"a batch of {image.shape[0]}", "one picture at a time")
+    return check_images(image)
+
+
+def check_images(image: Tensor) -> Tensor:
+    """The images, if features can be found in them.
+
+    Raises:
+        InputError: not (B, 3, H, W) floats of at least 32 pixels a side, or values outside [0, 1].
+    """
+    if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[-2:]) < 32 or not image.is_floating_point():
+        raise InputError("image", f"{tuple(image.shape)} of {image.dtype}", "(B, 3, H, W) float, 32 pixels or more")
     low, high = (float(v) for v in image.detach().aminmax())
     if not (low >= -1e-3 and high <= 1 + 1e-3):
         raise InputError("image", f"values from {low:.3g} to {high:.3g}", "RGB in [0, 1]")
     return image
+
+
+def luma(image: Tensor) -> Tensor:
+    """(B, 3, H, W) RGB -> (B, 1, H, W) grey, ITU-R BT.601 as OpenCV weighs it."""
+    weights = image.new_tensor([0.299, 0.587, 0.114])
+    return (image * weights[:, None, None]).sum(1, keepdim=True)

@@ -1,0 +1,164 @@
+"""Training and test items of the features methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scenewright.features.task import PointSample, PointSetPairSample
+from scenewright.worlds.synthetic_shapes import KINDS, draw_shapes, roughen
+
+SIZE = (160, 120)
+
+
+class ShapePoints:
+    """Synthetic shapes, drawn when asked for: no two draws are alike.
+
+    Args:
+        length: how many an epoch has.
+        roughness: 0 draws them clean, 1 as noisy as the paper trains.
+        warp: strength of the random homography each picture is seen through, 0 = none.
+    """
+
+    def __init__(self, length: int = 100_000, roughness: float = 1.0, warp: float = 1.0) -> None:
+        self.length, self.roughness, self.warp = length, roughness, warp
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Where the data come from, for the card of the weights."""
+        return {
+            "description": "synthetic shapes, drawn on the fly",
+            "kinds": sorted(KINDS),
+            "size": SIZE,
+            "roughness": self.roughness,
+            "warp": self.warp,
+        }
+
+    def __len__(self) -> int:
+        return self.length
+
+    def draw(self, index: int, generator: torch.Generator) -> PointSample:
+        """One picture by the generator alone; the kinds take turns."""
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        return shape_sample(rng, sorted(KINDS)[index % len(KINDS)], self.roughness, self.warp)
+
+
+def shape_sample(rng: np.random.Generator, kind: str, roughness: float, warp: float) -> PointSample:
+    """A picture of shapes seen through a random homography, then roughened."""
+    picture = draw_shapes(rng, SIZE, kind)
+    image, points, valid = picture.image, picture.points, np.ones(SIZE[::-1], bool)
+    if warp > 0:
+        H = random_homography(rng, SIZE, warp)
+        image = np.asarray(cv2.warpPerspective(image, H, SIZE, flags=cv2.INTER_LINEAR), np.uint8)
+        valid = cv2.erode(cv2.warpPerspective(np.ones(SIZE[::-1], np.uint8), H, SIZE), np.ones((5, 5))) > 0
+        points = cv2.perspectiveTransform(points[None].astype(np.float64), H)[0] if len(points) else points
+    image = roughen(image, rng, roughness) if roughness > 0 else image
+    rgb = torch.from_numpy(image).float().div(255).expand(3, -1, -1).contiguous()
+    return PointSample(rgb, torch.from_numpy(mark(points, SIZE))[None], torch.from_numpy(valid)[None])
+
+
+def mark(points: NDArray[Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(H, W) bool, true at the pixel nearest each point (N, 2) inside (width, height)."""
+    width, height = size
+    at = np.rint(np.asarray(points, np.float64).reshape(-1, 2)).astype(np.int64)
+    at = at[(at[:, 0] >= 0) & (at[:, 0] < width) & (at[:, 1] >= 0) & (at[:, 1] < height)]
+    marked = np.zeros((height, width), bool)
+    marked[at[:, 1], at[:, 0]] = True
+    return marked
+
+
+def random_homography(rng: np.random.Generator, size: tuple[int, int], strength: float = 1.0) -> NDArray[np.float64]:
+    """(3, 3) mapping pixels of a picture into its warped copy of the same (width, height).
+
+    A rotation of up to 90 degrees, a scale of a fifth, corners moved by up to a fifth (SuperPoint's configuration), all
+    times `strength`; drawn again until the copy's middle shows the picture and it is not mirrored.
+    """
+    extent = np.array(size, np.float64)
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
+    while True:
+        corners = square * (1 + strength * rng.uniform(-0.2, 0.2)) + strength * rng.uniform(-0.1, 0.1, (4, 2))
+        turn = strength * rng.uniform(-np.pi / 2, np.pi / 2) * (rng.random() < 0.6)
+        spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        target = (corners * extent) @ spin.T + extent / 2 + strength * rng.uniform(-0.05, 0.05, 2) * extent
+        source = (square * extent + extent / 2).astype(np.float32)
+        H = np.asarray(cv2.getPerspectiveTransform(source, target.astype(np.float32)), np.float64)
+        edge = np.roll(target, -1, 0) - target
+        area = edge[:, 0] * np.roll(edge[:, 1], -1) - edge[:, 1] * np.roll(edge[:, 0], -1)
+        if (area > 0).all():  # convex and not mirrored
+            return H
+
+
+_MOST = 64
+"""Points in one set."""
+
+
+class PointSets:
+    """Pairs of planar point sets under random homographies, some points missing, some false, all a little off.
+
+    Args:
+        length: how many an epoch has.
+        missing, false: the largest shares of points lost, and of false ones added, in each picture.
+        jitter_px: standard deviation of every point's place.
+        strength: largest strength of the homography, see `random_homography`.
+    """
+
+    def __init__(
+        self, length: int = 100_000, missing: float = 0.4, false: float = 0.5, jitter_px: float = 1.0,
+        strength: float = 0.35,
+    ) -> None:  # fmt: skip
+        self.length, self.missing, self.false, self.jitter_px, self.strength = (
+            length, missing, false, jitter_px, strength,
+        )  # fmt: skip
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Where the data come from, for the card of the weights."""
+        return {
+            "description": "planar point sets, drawn on the fly",
+            "missing": self.missing,
+            "false": self.false,
+            "jitter_px": self.jitter_px,
+            "strength": self.strength,
+        }
+
+    def __len__(self) -> int:
+        return self.length
+
+    def draw(self, index: int, generator: torch.Generator) -> PointSetPairSample:
+        """One pair, by the generator alone."""
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        missing, false = rng.uniform(0, self.missing), rng.uniform(0, self.false)
+        return point_set_pair(rng, missing, false, self.jitter_px, rng.uniform(0, self.strength))
+
+
+def point_set_pair(
+    rng: np.random.Generator, missing: float, false: float, jitter_px: float, strength: float
+) -> PointSetPairSample:
+    """Two point images of one planar set; a share `false` of the points in each is noise."""
+    H = random_homography(rng, SIZE, strength)
+    xy = rng.uniform(0, np.array(SIZE) - 1.0, (int(rng.integers(10, _MOST + 1)), 2))
+    there = cv2.perspectiveTransform(xy[None], H)[0]
+    images = [_point_image(rng, points, missing, false, jitter_px) for points in (xy, there)]
+    weight = ((there >= 0) & (there <= np.array(SIZE) - 1)).all(1)
+    filled = np.zeros((_MOST, 2), np.float32)
+    filled[: len(xy)] = xy
+    weights = np.zeros(_MOST, np.float32)
+    weights[: len(xy)] = weight
+    first, second = (torch.from_numpy(i.astype(np.float32))[None] for i in images)
+    return PointSetPairSample(
+        first, second, torch.from_numpy(H.astype(np.float32)), torch.from_numpy(filled), torch.from_numpy(weights)
+    )
+
+
+def _point_image(
+    rng: np.random.Generator, points: NDArray[Any], missing: float, false: float, jitter_px: float
+) -> NDArray[np.bool_]:
+    kept = points[rng.random(len(points)) >= missing]
+    kept = kept + jitter_px * rng.standard_normal(kept.shape)
+    count = round(len(kept) * false / max(1 - false, 0.1))
+    noise = rng.uniform(0, np.array(SIZE) - 1.0, (count, 2))
+    return mark(np.concatenate([kept, noise]), SIZE)

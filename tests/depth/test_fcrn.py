@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from scenewright.depth.fcrn import FCRN, FCRNConfig, UpConv, UpProjection, unpool_conv5x5
+from scenewright.depth.inputs import focal_factor
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
 from tolerances import close
@@ -129,8 +130,7 @@ def test_the_same_view_at_two_resolutions_has_the_same_depth(small: FCRN) -> Non
 
 def test_a_constant_truth_is_learnt_through_the_focal_factor() -> None:
     sample = FCRN(FCRNConfig.small()).example(1, 0)
-    model = FCRN(FCRNConfig.small())
-    factor = model._focal_factor(sample.camera)
+    factor = focal_factor(sample.camera, FCRNConfig.small().canonical_focal_px)
     fx, fy, _, _ = sample.camera.parameters
     close(factor.flatten(), (fx * fy).sqrt() / 172.8)
 

@@ -14,15 +14,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenewright.depth.inputs import (
+    check_camera,
+    check_image,
+    focal_factor,
+    network_size,
+    resize,
+    shrink,
+    slanted_plane,
+)
 from scenewright.depth.losses import berhu, label_cross_entropy, laplace_nll, masked_mean, multi_scale_gradient
 from scenewright.depth.task import DepthPrediction, DepthSample
 from scenewright.engine.card import Card, Figure
 from scenewright.engine.method import Method, Stage, evaluating
-from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
 from scenewright.labels import LABELS
-from scenewright.nn.efficientnet import EfficientNetLite0
-from scenewright.nn.resnet import ResNet
+from scenewright.nn.trunks import build_trunk, load_trunk, normalise
 
 Pad = Literal["bottomright", "topleft"]
 
@@ -156,7 +163,7 @@ class FCRN(Method[DepthSample]):
 
     def __init__(self, config: FCRNConfig) -> None:
         super().__init__(config)
-        self.trunk, channels = _trunk(config.trunk)
+        self.trunk, channels = build_trunk(config.trunk)
         widths = config.widths
         self.project = nn.Conv2d(channels[-1], widths[0], 1)
         self.project_bn = nn.BatchNorm2d(widths[0], eps=1e-4)
@@ -191,7 +198,7 @@ class FCRN(Method[DepthSample]):
             where configured, "log_scale" (B, 1, h, w) of the Laplace error of log depth and "labels" (B, C, h, w)
             logits. (h, w) is about half of (H, W).
         """
-        maps = self.trunk(_normalise(image, self.config.trunk))
+        maps = self.trunk(normalise(image, self.config.trunk))
         x = self.project_bn(self.project(maps[-1]))
         for level, up in enumerate(self.up):
             x = up(x)
@@ -204,11 +211,11 @@ class FCRN(Method[DepthSample]):
 
     def loss(self, sample: DepthSample, stage: Stage) -> dict[str, Tensor]:
         """Terms (B,): "depth" (berHu on metres, or L1 on log depth) and, for small, "gradient", "scale", "labels"."""
-        self._check(sample.image)
+        check_image(sample.image)
         outputs = self(sample.image)
         logits = outputs.pop("labels", None)
-        outputs = {k: _resize(v, sample.image.shape[-2:]) for k, v in outputs.items()}
-        truth, mask = sample.depth_m / self._focal_factor(sample.camera), sample.depth_m > 0
+        outputs = {k: resize(v, sample.image.shape[-2:]) for k, v in outputs.items()}
+        truth, mask = sample.depth_m / focal_factor(sample.camera, self.config.canonical_focal_px), sample.depth_m > 0
         if self.config.objective == "berhu":
             return {"depth": berhu(outputs["depth"], truth, mask)}
         error = outputs["depth"] - truth.clamp(min=1e-3).log()
@@ -232,35 +239,23 @@ class FCRN(Method[DepthSample]):
         Raises:
             InputError: wrong shape, type or range, or a camera of another size.
         """
-        self._check(image)
-        if camera.size != tuple(image.shape[-2:]):
-            raise InputError("camera", f"size {camera.size}", f"the image's {tuple(image.shape[-2:])} (height, width)")
+        check_image(image)
+        check_camera(camera, image)
         with evaluating(self):
             return self._predict(image, camera)
 
     def _predict(self, image: Tensor, camera: Camera) -> DepthPrediction:
-        width, height = self._network_size(camera)
-        outputs = self(F.interpolate(image, (height, width), mode="bilinear", align_corners=False, antialias=True))
-        outputs = {k: _resize(v, image.shape[-2:]) for k, v in outputs.items()}
+        width, height = network_size(camera, self.config.input_size)
+        outputs = self(shrink(image, (height, width)))
+        outputs = {k: resize(v, image.shape[-2:]) for k, v in outputs.items()}
         depth = outputs["depth"]
         depth = depth.exp() if self.config.objective == "log" else depth.clamp(min=1e-3)
         scale, labels = outputs.get("log_scale"), outputs.get("labels")
         return DepthPrediction(
-            depth_m=depth * self._focal_factor(camera.resize(width, height)),
+            depth_m=depth * focal_factor(camera.resize(width, height), self.config.canonical_focal_px),
             sigma_log=None if scale is None else 2**0.5 * scale.exp(),  # a Laplace density's deviation
             label_probabilities=None if labels is None else _known_softmax(labels),
         )
-
-    def _network_size(self, camera: Camera) -> tuple[int, int]:
-        """The image's aspect at the pixel count that the network was trained at, in multiples of 16."""
-        width, height = self.config.input_size
-        ratio = (width * height / (camera.width * camera.height)) ** 0.5
-        return tuple(max(32, 16 * round(n * ratio / 16)) for n in (camera.width, camera.height))
-
-    def _focal_factor(self, camera: Camera) -> Tensor:
-        """f / canonical f at the network's input: the factor on the canonical camera's depth, (B|1, 1, 1, 1)."""
-        fx, fy, _, _ = camera.parameters
-        return ((fx * fy).sqrt() / self.config.canonical_focal_px).reshape(-1, 1, 1, 1)
 
     @classmethod
     def stages(cls, preset: str) -> tuple[Stage, ...]:
@@ -277,20 +272,7 @@ class FCRN(Method[DepthSample]):
 
     def example(self, batch: int, seed: int) -> DepthSample:
         """Random images of 64x64 with a slanted plane as truth."""
-        generator = torch.Generator().manual_seed(seed)
-        image = torch.rand(batch, 3, 64, 64, generator=generator)
-        depth = 1.0 + torch.linspace(0, 2, 64).expand(batch, 1, 64, 64) + 0.2 * image.mean(1, keepdim=True)
-        camera = Camera.from_fov(64, 64, 60.0)
-        camera = Camera(64, 64, camera.K.expand(batch, 3, 3))
-        labels = torch.randint(0, len(LABELS), (batch, 64, 64), generator=generator)
-        return DepthSample(image, depth, camera, labels)
-
-    def _check(self, image: Tensor) -> None:
-        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[-2:]) < 32 or not image.is_floating_point():
-            raise InputError("image", f"{tuple(image.shape)} of {image.dtype}", "(B, 3, H, W) float, 32 pixels or more")
-        low, high = image.detach().aminmax()
-        if not (low >= -1e-3 and high <= 1 + 1e-3):
-            raise InputError("image", f"values from {float(low):.3g} to {float(high):.3g}", "RGB in [0, 1]")
+        return slanted_plane(batch, seed)
 
     def load_trunk(self, tensors: Mapping[str, Tensor]) -> None:
         """Load ImageNet weights into the trunk by name; classifier layers are left out.
@@ -298,19 +280,7 @@ class FCRN(Method[DepthSample]):
         Raises:
             InputError: tensors are missing or of another shape.
         """
-        own = self.trunk.state_dict()
-        missing = [k for k, v in own.items() if k not in tensors or tensors[k].shape != v.shape]
-        if missing := [k for k in missing if "num_batches_tracked" not in k]:
-            raise InputError("trunk weights", f"{len(missing)} tensors missing or misshapen ({missing[0]} ...)", "all")
-        self.trunk.load_state_dict({k: tensors.get(k, v) for k, v in own.items()})
-
-
-def _trunk(name: str) -> tuple[nn.Module, tuple[int, ...]]:
-    if name == "efficientnet-lite0":
-        return EfficientNetLite0(), EfficientNetLite0.CHANNELS
-    if name in ("resnet50-caffe", "resnet50-torchvision"):
-        return ResNet(50, "caffe" if name.endswith("caffe") else "torchvision"), ResNet.CHANNELS
-    raise InputError("trunk", repr(name), "resnet50-caffe, resnet50-torchvision or efficientnet-lite0")
+        load_trunk(self.trunk, tensors)
 
 
 def _side_by_side(x: Tensor, heads: Mapping[str, nn.Conv2d]) -> dict[str, Tensor]:
@@ -319,20 +289,6 @@ def _side_by_side(x: Tensor, heads: Mapping[str, nn.Conv2d]) -> dict[str, Tensor
     bias = torch.cat([head.bias for head in heads.values()])  # type: ignore[misc]
     maps = F.conv2d(x, weight, bias, padding=1).float().split([head.out_channels for head in heads.values()], 1)
     return dict(zip(heads, maps, strict=True))
-
-
-def _normalise(image: Tensor, trunk: str) -> Tensor:
-    """RGB in [0, 1] -> what the trunk's weights were trained on."""
-    if trunk == "efficientnet-lite0":
-        return (255 * image - 127) / 128
-    if trunk == "resnet50-caffe":
-        return 255 * image  # the released NYU weights take raw RGB, no mean subtracted
-    mean, std = image.new_tensor([0.485, 0.456, 0.406]), image.new_tensor([0.229, 0.224, 0.225])
-    return (image - mean[:, None, None]) / std[:, None, None]
-
-
-def _resize(x: Tensor, size: torch.Size) -> Tensor:
-    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
 
 
 def _known_softmax(logits: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenewright.errors import InputError
+
 Variant = Literal["caffe", "torchvision"]
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -18,13 +20,13 @@ BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 with a shortcut; the output has four times `width` channels."""
 
-    def __init__(self, channels: int, width: int, stride: int, variant: Variant) -> None:
+    def __init__(self, channels: int, width: int, stride: int, variant: Variant, dilation: int = 1) -> None:
         super().__init__()
         first, second = (stride, 1) if variant == "caffe" else (1, stride)
         eps = _eps(variant)
         self.conv1 = nn.Conv2d(channels, width, 1, first, bias=False)
         self.bn1 = nn.BatchNorm2d(width, eps=eps)
-        self.conv2 = nn.Conv2d(width, width, 3, second, 1, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, second, dilation, dilation, bias=False)
         self.bn2 = nn.BatchNorm2d(width, eps=eps)
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width, eps=eps)
@@ -48,27 +50,41 @@ class ResNet(nn.Module):
     Args:
         depth: 50, 101 or 152.
         variant: "caffe" or "torchvision".
+        output_stride: 32, 16 or 8. Below 32 the last groups keep their resolution and dilate their 3x3 convolutions
+            instead, so that the weights stay valid; the first block of a group keeps the dilation of the group
+            before (torchvision's `replace_stride_with_dilation`).
     """
 
     CHANNELS = (64, 256, 512, 1024, 2048)
     """Channels of the maps that `forward` returns, at strides 2, 4, 8, 16, 32."""
 
-    def __init__(self, depth: int = 50, variant: Variant = "torchvision") -> None:
+    def __init__(self, depth: int = 50, variant: Variant = "torchvision", output_stride: int = 32) -> None:
         super().__init__()
+        if output_stride not in (8, 16, 32):
+            raise InputError("output stride", output_stride, "8, 16 or 32")
         self.variant = variant
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=variant == "caffe")
         self.bn1 = nn.BatchNorm2d(64, eps=_eps(variant))
         channels, layers = 64, []
         for index, repeats in enumerate(BLOCKS[depth]):
             width, blocks = 64 * 2**index, []
+            before, dilation = (max(1, 4 * 2**i // output_stride) for i in (index - 1, index))
+            stride = 2 if index > 0 and dilation == 1 else 1
             for repeat in range(repeats):
-                blocks.append(Bottleneck(channels, width, 2 if index > 0 and repeat == 0 else 1, variant))
+                blocks.append(
+                    Bottleneck(channels, width, stride, variant, before)
+                    if repeat == 0
+                    else Bottleneck(channels, width, 1, variant, dilation)
+                )
                 channels = 4 * width
             layers.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """x (B, 3, H, W), normalised as the weights ask -> five maps at strides 2, 4, 8, 16, 32."""
+        """x (B, 3, H, W), normalised as the weights ask -> five maps at strides 2, 4, 8, 16, 32.
+
+        No stride is larger than the output stride.
+        """
         maps = [F.relu(self.bn1(self.conv1(x)))]
         x = self._pool(maps[0])
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):

@@ -1,0 +1,56 @@
+"""Trunks by name: the backbone, what its input must look like, and how ImageNet weights are loaded into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from scenewright.errors import InputError
+from scenewright.nn.efficientnet import EfficientNetLite0
+from scenewright.nn.resnet import ResNet
+
+RESNETS = tuple(f"resnet{depth}-{variant}" for depth in (50, 101, 152) for variant in ("caffe", "torchvision"))
+
+
+def build_trunk(name: str, output_stride: int = 32) -> tuple[nn.Module, tuple[int, ...]]:
+    """A backbone with fresh weights, and the channels of its five maps.
+
+    Args:
+        name: "efficientnet-lite0", or "resnet50-caffe", "resnet101-torchvision" and so on.
+        output_stride: 32; ResNets also 16 or 8, by dilation.
+
+    Raises:
+        InputError: no trunk of that name, or a stride that it does not have.
+    """
+    if name == "efficientnet-lite0" and output_stride == 32:
+        return EfficientNetLite0(), EfficientNetLite0.CHANNELS
+    if name in RESNETS:
+        depth, variant = name.removeprefix("resnet").split("-")
+        return ResNet(int(depth), "caffe" if variant == "caffe" else "torchvision", output_stride), ResNet.CHANNELS
+    raise InputError(
+        "trunk", f"{name!r} at stride {output_stride}", f"efficientnet-lite0 at 32, or {', '.join(RESNETS)}"
+    )
+
+
+def normalise(image: Tensor, trunk: str) -> Tensor:
+    """RGB in [0, 1] -> what the trunk's weights were trained on."""
+    if trunk == "efficientnet-lite0":
+        return (255 * image - 127) / 128
+    if trunk.endswith("-caffe"):
+        return 255 * image  # FCRN's released NYU weights take raw RGB, no mean subtracted
+    mean, std = image.new_tensor([0.485, 0.456, 0.406]), image.new_tensor([0.229, 0.224, 0.225])
+    return (image - mean[:, None, None]) / std[:, None, None]
+
+
+def load_trunk(trunk: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load ImageNet weights by name; classifier layers are left out.
+
+    Raises:
+        InputError: tensors are missing or of another shape.
+    """
+    own = trunk.state_dict()
+    missing = [k for k, v in own.items() if k not in tensors or tensors[k].shape != v.shape]
+    if missing := [k for k in missing if "num_batches_tracked" not in k]:
+        raise InputError("trunk weights", f"{len(missing)} tensors missing or misshapen ({missing[0]} ...)", "all")
+    trunk.load_state_dict({k: tensors.get(k, v) for k, v in own.items()})

@@ -88,6 +88,26 @@ class TestRefusals:
         with pytest.raises(InputError, match="of a; expected"):
             scoreboard.store(there, tmp_path)
 
+    def test_nothing_compares_across_data(self, tmp_path: Path) -> None:
+        """Results from before data had a hash still stand beside those of today."""
+        old = result("a", 0.1, 0.9, 5.0, data={"items": 9})
+        here, there = (result(name, 0.1, 0.9, 5.0, data={"items": 9, "sha256": 64 * name}) for name in "bc")
+        assert (old.data_sha256, here.data_sha256) == ("", 64 * "b")
+        scoreboard.table([old, here])
+        for compare in (lambda: scoreboard.better(here, there), lambda: scoreboard.table([here, there])):
+            with pytest.raises(InputError, match=r"data sha256: found c{12} of c; expected b{12} of b: measure all"):
+                compare()
+        scoreboard.store(old, tmp_path)
+        scoreboard.store(here, tmp_path)
+        with pytest.raises(InputError, match="data sha256"):
+            scoreboard.store(there, tmp_path)
+        assert [r.method for r in scoreboard.read_all(tmp_path / "depth" / "rooms-val")] == ["a", "b"]
+
+    @pytest.mark.parametrize("value", ["abc", 7, None, 64 * "g", 64 * "A"])
+    def test_a_hash_of_data_is_a_hash(self, value: Any) -> None:
+        with pytest.raises(InputError, match="64 hexadecimal digits"):
+            result("a", 0.1, 0.9, 5.0, data={"sha256": value})
+
     def test_empty_tables(self) -> None:
         with pytest.raises(InputError, match="no results"):
             scoreboard.table([])
@@ -201,6 +221,7 @@ class TestRepository:
             stored = scoreboard.read(path)
             place = (stored.protocol.task, stored.protocol.name, f"{stored.method}.json")
             assert path.parts[-3:] == place
+            assert stored.data_sha256, f"{path} does not say which data it was measured on"
         for folder in sorted((ROOT / "results").glob("*/*/")):
             scoreboard.table(scoreboard.read_all(folder))
 

@@ -10,7 +10,7 @@ from scenewright.cli.main import main
 from scenewright.data.images import read_image
 from scenewright.engine import scoreboard
 from scenewright.errors import InputError
-from scenewright.pipelines.evaluate import evaluate, samples_of
+from scenewright.pipelines.evaluate import evaluate, samples_of, source_fingerprint
 from scenewright.pipelines.score_scene import store_scene
 from scenewright.pipelines.train import train
 from scenewright.worlds.dataset import render_shard, shard_path
@@ -71,7 +71,10 @@ def test_eval_stores_results_and_draws_a_sheet(
     assert stored["constant"].baseline
     assert stored["fcrn"].weights_sha256
     assert stored["fcrn"].figures["AbsRel"] == pytest.approx(printed["scores"][str(weights)]["raw"]["AbsRel"])
-    assert read_image(sheet).shape[1] % 600 == 0
+    assert stored["fcrn"].data == stored["constant"].data
+    assert stored["fcrn"].data["items"] == 2
+    assert stored["fcrn"].data_sha256 == source_fingerprint(f"rooms:{rooms}", 1)
+    assert read_image(sheet).std() > 20
 
 
 def test_figures_without_a_protocol_cannot_be_stored(rooms: Path, weights: Path, tmp_path: Path) -> None:
@@ -80,6 +83,16 @@ def test_figures_without_a_protocol_cannot_be_stored(rooms: Path, weights: Path,
     with pytest.raises(InputError, match="--protocol"):
         evaluate(str(weights), f"rooms:{rooms}", protocol="nyu")
     assert not list(tmp_path.iterdir())
+
+
+def test_rooms_are_known_by_what_they_are_rendered_from(rooms: Path, tmp_path: Path) -> None:
+    for seed, name in ((1, "same"), (6, "other")):
+        render_shard(shard_path(tmp_path / name, "train", seed), [seed, 2], "train", 2, (96, 72))
+    whole = source_fingerprint(f"rooms:{rooms}:train", 1)
+    assert source_fingerprint(f"rooms:{tmp_path / 'same'}:train", 1) == whole
+    assert source_fingerprint(f"rooms:{tmp_path / 'other'}:train", 1) != whole
+    assert source_fingerprint(f"rooms:{rooms}:train", 2) != whole
+    assert source_fingerprint(f"rooms:{rooms}:test", 1) != whole
 
 
 def test_every_skips_items(rooms: Path) -> None:

@@ -26,11 +26,11 @@ def command(
     Args:
         method: a method with shipped weights, a folder of weights, or "reconstruct" for a finished scene.
         data: rooms:FOLDER[:SPLIT], the folder of a sequence with depth, or a Scene folder with "reconstruct".
-        protocol: a named protocol (rooms-test, redkitchen, demo-clip, tum-desk); sets `every`.
+        protocol: a named protocol (rooms-test, redkitchen, demo-clip, tum-desk, rgbd-singles); sets `every`.
         every: use each n-th item.
         mean_from: folder of rooms whose training split makes the mean map.
         results: root folder under which to store the figures with their protocol.
-        sheet: picture to write with the best and the worst items.
+        sheet: picture to write: the four best and the four worst items, with their figures.
         as_json: print all figures as JSON.
     """
     if method == "reconstruct":

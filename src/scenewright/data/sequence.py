@@ -54,3 +54,6 @@ class Sequence(Protocol):
 
     def frames_from(self, position: int) -> Iterator[Frame]:
         """The same frames from the `position`-th on, without decoding what resuming does not need where possible."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what the frames are made of, for records of what was measured; the same on every machine."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Numbers
 from dataclasses import replace
 from itertools import islice
@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenewright.data.clip import is_clip, read_clip
+from scenewright.data.fingerprint import file_row, fingerprint
 from scenewright.data.folder import read_folder
 from scenewright.data.images import read_depth_png, read_header, read_image
+from scenewright.data.kitti_sequences import is_kitti_clip, is_kitti_odometry, read_kitti_clip, read_kitti_odometry
 from scenewright.data.layout import Entry, Layout, read_intrinsics
 from scenewright.data.registration import register_depth
 from scenewright.data.resample import Resampler
 from scenewright.data.sequence import Frame, Sequence
 from scenewright.data.seven_scenes import is_seven_scenes, read_seven_scenes
+from scenewright.data.singles import is_singles, read_singles
 from scenewright.data.tum import is_tum, read_tum
 from scenewright.data.video import Video, is_video
 from scenewright.errors import FormatError, InputError
@@ -26,6 +29,20 @@ from scenewright.geometry.camera import Camera
 
 GUESSED_FOV_DEG = 60.0
 Intrinsics = Camera | Numbers[float] | str | Path
+LAYOUTS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Layout]]] = {
+    "clip": (is_clip, read_clip),
+    "TUM RGB-D": (is_tum, read_tum),
+    "7-Scenes": (is_seven_scenes, read_seven_scenes),
+    "KITTI odometry": (is_kitti_odometry, read_kitti_odometry),
+    "KITTI clip with laser depth": (is_kitti_clip, read_kitti_clip),
+    "RGB-D photographs": (is_singles, read_singles),
+}
+"""The folders of frames that are known: what recognises each, and what reads it."""
+
+
+def layout_name(path: Path) -> str | None:
+    """Which of `LAYOUTS` a folder follows; None: none, so that it can only be a folder of plain images."""
+    return next((name for name, (recognises, _) in LAYOUTS.items() if path.is_dir() and recognises(path)), None)
 
 
 def open_sequence(
@@ -37,7 +54,7 @@ def open_sequence(
     every: int = 1,
     max_frames: int | None = None,
 ) -> Sequence:
-    """Open a video file, an image, or a folder: TUM RGB-D, 7-Scenes, a clip (color/ ...), or plain images.
+    """Open a video file, an image, or a folder: TUM RGB-D, 7-Scenes, a clip (color/ ...), RGB-D photos, plain images.
 
     Intrinsics come from the option, else the source's files, else EXIF, else a guess of 60 degrees along the longest
     side; `intrinsics_source` of the result says which.
@@ -80,7 +97,7 @@ def _check_options(intrinsics: object, fov_deg: object, every: int, max_frames: 
 
 def _read_layout(path: Path) -> Layout:
     if path.is_dir():
-        for recognises, read in ((is_clip, read_clip), (is_tum, read_tum), (is_seven_scenes, read_seven_scenes)):
+        for recognises, read in LAYOUTS.values():
             if recognises(path):
                 return read(path)
     return read_folder(path)
@@ -148,6 +165,16 @@ class FileSequence:
         _check_position(position)
         return (self._read(index) for index in self._indices[position:])
 
+    def fingerprint(self) -> str:
+        """SHA-256 of what the frames are made of: camera, times, poses, and the files' names, sizes and contents."""
+        return fingerprint([_camera_row(self.camera), *(self._row(i) for i in self._indices)])
+
+    def _row(self, index: int) -> list[object]:
+        entry = self._layout.entries[index]
+        # to a micrometre, and without the sign of zero: poses that were made rigid differ by machine below that
+        pose = None if entry.T_world_cam is None else (np.round(entry.T_world_cam, 6) + 0.0).tolist()
+        return [index, entry.time_s, file_row(entry.image), file_row(entry.depth), pose]
+
     def _read(self, index: int) -> Frame:
         entry = self._layout.entries[index]
         image = read_image(entry.image)
@@ -197,6 +224,14 @@ class VideoSequence:
         wanted = None if self._max_frames is None else max(0, self._max_frames - position)
         for frame in islice(self._video.frames(position * self._every, self._every), wanted):
             yield replace(frame, image=self._resampler.image(frame.image))
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what the frames are made of: camera, which frames, and the film's name, size and content."""
+        return fingerprint([_camera_row(self.camera), self._every, self._max_frames, file_row(self._video.path)])
+
+
+def _camera_row(camera: Camera) -> list[float]:
+    return [camera.width, camera.height, *(round(number, 4) for number in camera.numbers)]
 
 
 def _check_position(position: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,11 +54,9 @@ def score(predictors: dict[str, Predictor], samples: Iterable[DepthSample], cap_
     """Run every predictor over every item once; items are batches of one."""
     rows: dict[str, list[tuple[dict[str, float], dict[str, float]]]] = {name: [] for name in predictors}
     medians: dict[str, list[tuple[float, float]]] = {name: [] for name in predictors}
-    for sample in samples:
+    for sample in measurable(samples, cap_m):
         truth = sample.depth_m[0, 0].numpy()
         valid = (truth > 1e-3) & (truth < cap_m)
-        if not valid.any():
-            continue
         for name, predict in predictors.items():
             predicted = predict(sample)
             raw, scaled = (
@@ -68,6 +66,11 @@ def score(predictors: dict[str, Predictor], samples: Iterable[DepthSample], cap_
             rows[name].append((raw, scaled))
             medians[name].append((float(np.median(truth[valid])), float(np.median(predicted[valid]))))
     return {name: _summary(rows[name], medians[name]) for name in predictors}
+
+
+def measurable(samples: Iterable[DepthSample], cap_m: float) -> Iterator[DepthSample]:
+    """The items of which any pixel has true depth within the cap: those that `score` counts, in its order."""
+    return (s for s in samples if bool(((s.depth_m > 1e-3) & (s.depth_m < cap_m)).any()))
 
 
 def _summary(rows: list[tuple[dict[str, float], dict[str, float]]], medians: list[tuple[float, float]]) -> Scores:

@@ -29,9 +29,10 @@ PROTOCOLS: dict[str, Protocol] = {
         _protocol("redkitchen", "7-Scenes RedKitchen, 700 frames at 320x240, its own intrinsics", "every 20th frame"),
         _protocol("demo-clip", "the embedded demo clip, 130 frames at 360x240", "every 5th frame"),
         _protocol("tum-desk", "TUM RGB-D fr1/desk, 9 frames, undistorted", "all frames"),
+        _protocol("rgbd-singles", "SUN RGB-D, single photos at 640x480, 525 pixels assumed", "all photos with depth"),
     )
 }
 """By name. Real sets were never trained on; only rooms of the validation split and tum-desk may choose checkpoints."""
 
-STRIDE = {"rooms-test": 1, "redkitchen": 20, "demo-clip": 5, "tum-desk": 1}
+STRIDE = {"rooms-test": 1, "redkitchen": 20, "demo-clip": 5, "tum-desk": 1, "rgbd-singles": 1}
 """Each protocol uses every n-th item of its source."""

@@ -20,6 +20,7 @@ from scenewright.errors import FormatError, InputError
 from scenewright.files import write_json, write_text
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
 _BLOCK = re.compile(
     r"(<!-- scoreboard:([a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*) -->\n).*?(<!-- /scoreboard -->)", re.DOTALL
 )
@@ -95,7 +96,7 @@ class Result:
         protocol_hash: its hash when the figures were measured.
         seed: of whatever was random in measuring.
         figures: by metric name; all metrics of the protocol, finite.
-        data: what was measured on: description, hash, number of items, licences.
+        data: what was measured on: "items", how many, and "sha256", the hash of the files or seeds; more is welcome.
         machine: where, for figures of time.
         baseline: something trivial or classical that a method must beat.
     """
@@ -122,6 +123,14 @@ class Result:
             raise InputError(f"{subject}: figures", sorted(self.figures), sorted(names))
         if bad := [k for k, v in self.figures.items() if type(v) is not float or not math.isfinite(v)]:
             raise InputError(f"{subject}: {bad[0]}", self.figures[bad[0]], "a finite float")
+        if not isinstance(self.data_sha256, str) or not _SHA256.fullmatch(self.data_sha256):
+            raise InputError(f"{subject}: data sha256", repr(self.data_sha256), "64 hexadecimal digits")
+
+    @property
+    def data_sha256(self) -> str:
+        """Of what was measured on; empty in results that were stored before data had a hash."""
+        value: str = self.data.get("sha256", "")
+        return value
 
 
 def measured(
@@ -144,12 +153,12 @@ def store(result: Result, root: str | Path) -> Path:
     """Write a result to `root/<task>/<protocol>/<method>.json` (`root` is the repository's `results`).
 
     Raises:
-        InputError: results of another protocol of that name lie there.
+        InputError: results of another protocol of that name, or measured on other data, lie there.
     """
     folder = Path(root) / result.protocol.task / result.protocol.name
     for other in read_all(folder):
         if other.method != result.method:
-            _same_protocol(result, other)
+            _comparable(result, other)
     path = folder / f"{result.method}.json"
     write_json(path, asdict(result))
     return path
@@ -179,19 +188,23 @@ def read_all(folder: str | Path) -> list[Result]:
     return [read(path) for path in sorted(Path(folder).glob("*.json"))]
 
 
-def _same_protocol(first: Result, other: Result) -> None:
+def _comparable(first: Result, other: Result) -> None:
     if first.protocol_hash != other.protocol_hash:
         found = f"{other.protocol.name} ({other.protocol_hash}) of {other.method}"
         raise InputError("protocol", found, f"{first.protocol.name} ({first.protocol_hash}) of {first.method}")
+    if first.data_sha256 and other.data_sha256 and first.data_sha256 != other.data_sha256:
+        found = f"{other.data_sha256[:12]} of {other.method}"
+        expected = f"{first.data_sha256[:12]} of {first.method}: measure all methods of {first.protocol.name} again"
+        raise InputError("data sha256", found, expected)
 
 
 def better(first: Result, second: Result, metric: str | None = None) -> bool:
     """Whether `first` is strictly better, by the protocol's first metric or a named one.
 
     Raises:
-        InputError: different protocols, or no such metric.
+        InputError: different protocols or data, or no such metric.
     """
-    _same_protocol(first, second)
+    _comparable(first, second)
     metrics = {m.name: m for m in first.protocol.metrics}
     name = metric or first.protocol.metrics[0].name
     if name not in metrics:
@@ -204,13 +217,13 @@ def table(results: Iterable[Result]) -> str:
     """A markdown table of results of one protocol, best first; the best figure of each column is bold.
 
     Raises:
-        InputError: no results, or results of different protocols.
+        InputError: no results, or results of different protocols or data.
     """
     rows = list(results)
     if not rows:
         raise InputError("scoreboard", "no results", "at least one")
     for row in rows[1:]:
-        _same_protocol(rows[0], row)
+        _comparable(rows[0], row)
     protocol = rows[0].protocol
     metrics = protocol.metrics
     rows.sort(key=lambda r: (_rank(metrics[0], r.figures[metrics[0].name]), r.method))

@@ -8,12 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from scenewright.data.images import depth_preview, write_image
+from scenewright.data.sequences import open_sequence
 from scenewright.depth.baselines import MeanMap
 from scenewright.depth.data import room_samples, sequence_samples
 from scenewright.depth.evaluate import Scores, label_iou, method_predictor, score
@@ -22,6 +20,7 @@ from scenewright.depth.task import DepthSample
 from scenewright.engine.scoreboard import measured, store
 from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
+from scenewright.pipelines.sheet import write_sheet
 from scenewright.worlds.dataset import RoomFrames
 
 CONSTANT_M = 2.2
@@ -59,7 +58,7 @@ def evaluate(
         every: use each n-th item.
         mean_from: folder of rooms whose training split makes the mean map.
         results: root folder to store results under; needs a protocol.
-        sheet: picture to write with the best and the worst items.
+        sheet: picture to write with the four best and the four worst items.
 
     Raises:
         InputError: no such protocol, or results without one.
@@ -76,9 +75,14 @@ def evaluate(
     scores = score(predictors, samples_of(source, every), CAP_M)
     labels = label_iou(method, samples_of(source, every)) if source.startswith("rooms:") else {}
     if results is not None and protocol is not None:
-        _store(name, protocol, scores, results)
+        data = {"items": len(scores[name].per_image), "sha256": source_fingerprint(source, every)}
+        _store(name, protocol, scores, data, results)
     if sheet is not None:
-        write_sheet(sheet, method, source, every, scores[name])
+        means = ", ".join(f"{key} {scores[name].scaled[key]:.3f}" for key in ("AbsRel", "delta1", "within10"))
+        title = f"{method.card.name}, {protocol or source}, items: {len(scores[name].per_image)}. {means}"
+        write_sheet(
+            sheet, f"{title} after one factor per item", predictors[name], samples_of(source, every), scores[name]
+        )
     return Evaluation(scores, labels)
 
 
@@ -96,16 +100,26 @@ def _mean_map(folder: Path) -> Any:
 def samples_of(source: str, every: int) -> Iterator[DepthSample]:
     """Items of a source, batches of one."""
     if source.startswith("rooms:"):
-        folder, _, split = source[6:].partition(":")
-        return islice(room_samples(RoomFrames(folder, split or "test")), 0, None, every)
+        return islice(room_samples(_rooms(source)), 0, None, every)
     return sequence_samples(source, every)
 
 
-def _store(name: str, protocol: str, scores: dict[str, Scores], root: Path) -> None:
+def source_fingerprint(source: str, every: int) -> str:
+    """SHA-256 of what `samples_of` is made of."""
+    if source.startswith("rooms:"):
+        return _rooms(source).fingerprint(every)
+    return open_sequence(source, every=every).fingerprint()
+
+
+def _rooms(source: str) -> RoomFrames:
+    folder, _, split = source[6:].partition(":")
+    return RoomFrames(folder, split or "test")
+
+
+def _store(name: str, protocol: str, scores: dict[str, Scores], data: dict[str, Any], root: Path) -> None:
     for row, s in scores.items():
         figures = {**s.raw, **{f"{key} scaled": value for key, value in s.scaled.items()}}
         method = load(name).card.name if row == name else row
-        data = {"items": len(s.per_image)}
         baseline = row != name
         store(
             measured(
@@ -118,30 +132,3 @@ def _store(name: str, protocol: str, scores: dict[str, Scores], root: Path) -> N
             ),
             root,
         )
-
-
-def write_sheet(path: Path, method: Any, source: str, every: int, scores: Scores, rows: int = 6) -> None:
-    """Colour, true depth, predicted depth (median-scaled) side by side: the best items left, the worst right."""
-    errors = np.array([scaled["AbsRel"] for _, scaled in scores.per_image])
-    order = np.argsort(errors)
-    chosen = [*order[:rows], *order[::-1][:rows]]
-    wanted: dict[int, NDArray[np.uint8]] = {}
-    for index, sample in enumerate(s for s in samples_of(source, every) if bool((s.depth_m > 0).any())):
-        if index in chosen:
-            wanted[index] = _strip(method, sample, float(errors[index]))
-    columns = [np.vstack([wanted[i] for i in part]) for part in (chosen[:rows], chosen[rows:]) if part]
-    write_image(path, np.hstack(columns))
-
-
-def _strip(method: Any, sample: DepthSample, error: float) -> NDArray[np.uint8]:
-    truth = sample.depth_m[0, 0].numpy()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        predicted = method.predict(sample.image, sample.camera).depth_m[0, 0].float().numpy()
-    valid = (truth > 0) & (truth < CAP_M)
-    predicted = predicted * np.float32(np.median(truth[valid]) / np.median(predicted[valid]))
-    near, far = (float(np.percentile(truth[valid], p)) for p in (2, 98))
-    image = (255 * sample.image[0].permute(1, 2, 0).numpy()).astype(np.uint8)
-    strip = np.hstack([image, depth_preview(truth, near, far), depth_preview(predicted, near, far)])
-    strip = np.asarray(cv2.resize(strip, (3 * 200, 150), interpolation=cv2.INTER_AREA), np.uint8)
-    cv2.putText(strip, f"AbsRel {error:.3f}", (405, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1)
-    return strip

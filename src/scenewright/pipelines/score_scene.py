@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scenewright.data.assets import demo_clip_path
+from scenewright.data.sequences import open_sequence
 from scenewright.engine.scoreboard import measured, store
 from scenewright.errors import InputError
 from scenewright.scene.scene import Scene
@@ -15,6 +17,7 @@ def store_scene(folder: Path, protocol: str, results: Path) -> dict[str, float]:
 
     Raises:
         InputError: no such protocol, or a scene whose figures the protocol asks for are missing.
+        FormatError: the film that the scene was made of is no longer where it was.
     """
     if protocol not in PROTOCOLS:
         raise InputError("--protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
@@ -26,6 +29,14 @@ def store_scene(folder: Path, protocol: str, results: Path) -> dict[str, float]:
     weights = next(iter(scene.manifest.weights.values()), "")
     depth = str(scene.manifest.options["depth"])
     method = f"cnn-slam-{Path(depth).name}"
-    data = {"frames": figures["frames"], "keyframes": figures["keyframes"]}
+    data = {"items": int(figures["frames"]), "keyframes": int(figures["keyframes"]), "sha256": _data_hash(scene)}
     store(measured(PROTOCOLS[protocol], method, figures, weights_sha256=weights, data=data), results)
     return figures
+
+
+def _data_hash(scene: Scene) -> str:
+    """Of the film that the scene was made of, opened as it was then."""
+    source, options = scene.manifest.source, scene.manifest.options
+    names = ("intrinsics", "fov_deg", "every", "max_frames")
+    given = {name: options[name] for name in names if name in options}
+    return open_sequence(demo_clip_path() if source == "demo" else source, **given).fingerprint()

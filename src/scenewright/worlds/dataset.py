@@ -25,6 +25,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from scenewright import __version__
+from scenewright.data.fingerprint import fingerprint
 from scenewright.errors import FormatError, InputError
 from scenewright.files import write_bytes
 from scenewright.worlds.library import Library
@@ -151,6 +153,7 @@ class _Shard:
                 raise FormatError(path, f"a header of {length} bytes", f"at most {_MAX_HEADER}")
             header = _parsed(path, file.read(length))
         self.split, self.frames = header["split"], header["frames"]
+        self.size = [header["width"], header["height"]]
         lengths = np.array([f["bytes"] for f in self.frames], np.int64).reshape(-1, 3)
         ends = 12 + length + np.cumsum(lengths.ravel())
         self.ends = ends.reshape(-1, 3)
@@ -173,6 +176,7 @@ def _parsed(path: Path, text: bytes) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(text)
         ok = header["version"] == 1 and header["split"] in SPLITS
+        ok = ok and all(isinstance(header[side], int) for side in ("width", "height"))
         ok = ok and all(
             len(f["camera"]) == 4 and len(f["bytes"]) == 3 and min(f["bytes"]) > 0 and isinstance(f["seed"], int)
             for f in header["frames"]
@@ -223,6 +227,14 @@ class RoomFrames:
         fx, fy, cx, cy = entry["camera"]
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float32)
         return RoomFrame(image, depth, labels, K, entry["seed"], entry["kind"])
+
+    def fingerprint(self, every: int = 1) -> str:
+        """SHA-256 of what each `every`-th view is rendered from: generator's version, split, seeds, cameras and size.
+
+        Not of the pictures: other machines' floating point rounds some of their pixels otherwise.
+        """
+        views = [[s.split, f["seed"], f["kind"], f["camera"], s.size] for s in self._shards for f in s.frames]
+        return fingerprint([__version__, *views[::every]])
 
     def seeds(self) -> list[int]:
         """The room of every view, for splitting by room."""

@@ -50,6 +50,10 @@ CALLS: dict[str, Call] = {
         lambda sample: (sample.first, sample.second),
         coupled=(lambda inputs: (inputs[0], inputs[1][..., 8:]),),  # point images of another size
     ),
+    "matchnet": Call(
+        lambda sample: (sample.first, sample.second),
+        coupled=(lambda inputs: (inputs[0], inputs[1][1:]),),  # another number of patches
+    ),
 }
 """By task, or by name where a method is called unlike its task."""
 

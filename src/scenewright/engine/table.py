@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from scenewright.engine.method import Method
 
 METHODS: dict[str, str] = {
+    "depth-in-the-wild": "scenewright.depth.depth_in_the_wild:DepthInTheWild",
+    "eigen": "scenewright.depth.eigen:Eigen",
     "fcrn": "scenewright.depth.fcrn:FCRN",
     "magicpoint": "scenewright.features.magicpoint:MagicPoint",
+    "matchnet": "scenewright.features.matchnet:MatchNet",
     "magicwarp": "scenewright.features.magicwarp:MagicWarp",
 }
 """name -> "module:Class". The only list of methods; nothing registers itself on import."""

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scenewright.features.patches import DEFAULT_RADIUS_PX, cut
 from scenewright.features.task import Features, check_image
 
 
@@ -27,7 +28,7 @@ def _from_cv(points: list[cv2.KeyPoint], descriptors: NDArray | None, size: tupl
 
 
 def _to_cv(features: Features) -> list[cv2.KeyPoint]:
-    radius = features.radius_px if features.radius_px is not None else torch.full((len(features),), 8.0)
+    radius = features.radius_px if features.radius_px is not None else torch.full((len(features),), DEFAULT_RADIUS_PX)
     angle = features.angle_deg if features.angle_deg is not None else torch.zeros(len(features))
     table = torch.cat([features.xy, 2 * radius[:, None], angle[:, None], features.score[:, None]], 1).tolist()
     return [cv2.KeyPoint(x, y, s, a % 360, r, 0, i) for i, (x, y, s, a, r) in enumerate(table)]
@@ -119,13 +120,7 @@ class Patches:
 
     def describe(self, image: Tensor, features: Features) -> Features:
         """side * side floats, cut along each keypoint's radius and angle."""
-        import kornia.feature as kf
-
-        pixels = torch.from_numpy(grey(image))[None, None].float() / 255
-        radius = features.radius_px if features.radius_px is not None else torch.full((len(features),), 8.0)
-        angle = features.angle_deg if features.angle_deg is not None else torch.zeros(len(features))
-        laf = kf.laf_from_center_scale_ori(features.xy[None], radius[None, :, None, None], -angle[None, :, None])
-        patches = kf.extract_patches_from_pyramid(pixels, laf, self.side)[0].flatten(1)
+        patches = cut(check_image(image), features, self.side).flatten(1)
         patches = patches - patches.mean(1, keepdim=True)
         return _with(features, torch.nn.functional.normalize(patches, dim=1).numpy())
 

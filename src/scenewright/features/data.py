@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -9,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scenewright.features.task import PointSample, PointSetPairSample
+from scenewright.errors import FormatError, InputError
+from scenewright.features.task import PatchPairSample, PointSample, PointSetPairSample
 from scenewright.worlds.synthetic_shapes import KINDS, draw_shapes, roughen
 
 SIZE = (160, 120)
@@ -162,3 +165,140 @@ def _point_image(
     count = round(len(kept) * false / max(1 - false, 0.1))
     noise = rng.uniform(0, np.array(SIZE) - 1.0, (count, 2))
     return mark(np.concatenate([kept, noise]), SIZE)
+
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where views are cut from: any pictures that can be had by number.
+
+    Args:
+        count: how many.
+        get: number -> (H, W, 3) uint8 RGB, at least 160 pixels a side.
+        description: for the card of the weights.
+    """
+
+    count: int
+    get: Callable[[int], Picture]
+    description: str
+
+
+def joined(sources: Sequence[Pictures]) -> Pictures:
+    """Several sources as one; pictures of a small source come up as often as its share of the number of sources."""
+    most = max(s.count for s in sources)
+
+    def get(index: int) -> Picture:
+        source = sources[index % len(sources)]
+        return source.get(index // len(sources) % source.count)
+
+    return Pictures(most * len(sources), get, "; ".join(s.description for s in sources))
+
+
+PATCH = 64
+_MARGIN = 30  # a point stays this far from the border, so that its views show picture, not padding
+_APART = 16.0  # two points this close may show the same thing
+
+
+class PatchPairs:
+    """Pairs of patches, by turns of one point seen twice and of two points.
+
+    Args:
+        pictures: what the patches are cut from.
+        length: how many an epoch has.
+    """
+
+    def __init__(self, pictures: Pictures, length: int = 200_000) -> None:
+        self.pictures, self.length = pictures, length
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Where the data come from, for the card of the weights."""
+        return {"description": f"patches of {self.pictures.description}", "pictures": self.pictures.count}
+
+    def __len__(self) -> int:
+        return self.length
+
+    def draw(self, index: int, generator: torch.Generator) -> PatchPairSample:
+        """One pair, by the generator alone; even indices match."""
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        return patch_pair(self.pictures, rng, same=index % 2 == 0)
+
+
+def patch_pair(pictures: Pictures, rng: np.random.Generator, same: bool) -> PatchPairSample:
+    """Two independent views of one point, or of two points of the same picture more than 16 pixels apart."""
+    grey, points = _corners(pictures, rng)
+    first = points[int(rng.integers(len(points)))]
+    second = first
+    if not same:
+        second = points[int(np.linalg.norm(points - first, axis=1).argmax())]
+        apart = points[np.linalg.norm(points - first, axis=1) > _APART]
+        second = apart[int(rng.integers(len(apart)))] if len(apart) else second
+    views = [torch.from_numpy(_view(grey, p, rng))[None].float() / 255 for p in (first, second)]
+    return PatchPairSample(views[0], views[1], torch.tensor(float(same)))
+
+
+def _corners(pictures: Pictures, rng: np.random.Generator) -> tuple[Picture, NDArray[np.float64]]:
+    """A grey picture and at least two of its Shi-Tomasi corners."""
+    while True:
+        image = pictures.get(int(rng.integers(pictures.count)))
+        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+        mask = np.zeros_like(grey)
+        mask[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] = 1
+        found = cv2.goodFeaturesToTrack(grey, 60, 0.01, 6, mask=mask)
+        if found is None:
+            continue
+        points = found[:, 0].astype(np.float64)
+        if len(points) >= 2 and np.linalg.norm(points - points[0], axis=1).max() > _APART:
+            return grey, points
+
+
+def _view(grey: Picture, centre: NDArray[np.float64], rng: np.random.Generator) -> Picture:
+    """(64, 64) uint8: what another camera might have made of the surroundings of a point.
+
+    Rotation within 12.5 degrees, log scale within .175, shear within .1, shift within 2.5 pixels, contrast, brightness,
+    gamma, blur and noise: the strengths on which the classical baselines were measured.
+    """
+    turn, zoom = np.radians(rng.uniform(-12.5, 12.5)), np.exp(rng.uniform(-0.175, 0.175))
+    spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    A = zoom * spin @ (np.eye(2) + rng.uniform(-0.1, 0.1, (2, 2)))
+    middle = np.full(2, (PATCH - 1) / 2)
+    M = np.column_stack([A, centre + rng.uniform(-2.5, 2.5, 2) - A @ middle])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    x = cv2.warpAffine(grey, M, (PATCH, PATCH), flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    x = 255 * np.power(np.clip(x / 255, 0, 1), rng.uniform(0.6, 1.6))
+    x = (x - x.mean()) * rng.uniform(0.6, 1.4) + x.mean() + rng.uniform(-40, 40)
+    if rng.random() < 0.4:
+        x = cv2.GaussianBlur(x, (0, 0), float(rng.uniform(0.3, 2.0)))
+    x = x + rng.normal(0, 1, x.shape) * rng.uniform(0, 10)
+    return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def photo_pictures(folder: Any, names: Sequence[str] | None = None) -> Pictures:
+    """The photographs of a folder, at most 480 pixels on the longer side, by name."""
+    from pathlib import Path
+
+    paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    chosen = [p for p in paths if names is None or p.stem in names]
+    if not chosen:
+        raise InputError("photo folder", f"no picture in {folder}", "JPEG or PNG files")
+    images = [_fitted(p) for p in chosen]
+    return Pictures(len(images), images.__getitem__, "photographs " + ", ".join(p.stem for p in chosen))
+
+
+def _fitted(path: Any) -> Picture:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise FormatError(path, "a picture that cannot be decoded", "JPEG or PNG")
+    scale = min(1.0, 480 / max(image.shape[:2]))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(np.asarray(small, np.uint8)[..., ::-1])
+
+
+def room_pictures(folder: Any, split: str) -> Pictures:
+    """The rendered views of rooms of one split."""
+    from scenewright.worlds.dataset import RoomFrames
+
+    frames = RoomFrames(folder, split)
+    return Pictures(len(frames), lambda i: frames[i].image, f"synthetic rooms ({split})")

@@ -26,7 +26,7 @@ class Stage:
         steps: optimiser steps at the preset's batch size.
         batch_size: samples per step.
         data: name of the data set this stage reads, resolved by the caller (`"rooms"`).
-        optimizer: `"sgd"`, `"adam"` or `"adamw"`.
+        optimizer: `"sgd"`, `"adam"`, `"adamw"` or `"rmsprop"`.
         lr: peak learning rate.
         schedule: `"constant"`, `"cosine"` (warm-up over `warmup` steps, then half a cosine to zero) or `"plateau"`.
         warmup: steps of linear warm-up.

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from scenewright.engine.method import Stage
 from scenewright.errors import InputError
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "cosine", "plateau")
 
 
@@ -78,6 +78,8 @@ def optimizer(method: nn.Module, stage: Stage) -> Optimizer:
     options: list[dict[str, Any]] = [{"params": ps, "factor": factor} for factor, ps in groups.items()]
     if stage.optimizer == "sgd":
         return SGD(options, lr=stage.lr, momentum=stage.momentum, weight_decay=stage.weight_decay)
+    if stage.optimizer == "rmsprop":
+        return RMSprop(options, lr=stage.lr, momentum=stage.momentum, weight_decay=stage.weight_decay)
     adam = Adam if stage.optimizer == "adam" else AdamW
     return adam(options, lr=stage.lr, betas=(stage.momentum, 0.999), weight_decay=stage.weight_decay)
 

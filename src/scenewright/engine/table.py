@@ -16,8 +16,8 @@ METHODS: dict[str, str] = {
     "eigen": "scenewright.depth.eigen:Eigen",
     "fcrn": "scenewright.depth.fcrn:FCRN",
     "magicpoint": "scenewright.features.magicpoint:MagicPoint",
-    "matchnet": "scenewright.features.matchnet:MatchNet",
     "magicwarp": "scenewright.features.magicwarp:MagicWarp",
+    "matchnet": "scenewright.features.matchnet:MatchNet",
 }
 """name -> "module:Class". The only list of methods; nothing registers itself on import."""
 

@@ -15,9 +15,11 @@ METHODS: dict[str, str] = {
     "depth-in-the-wild": "scenewright.depth.depth_in_the_wild:DepthInTheWild",
     "eigen": "scenewright.depth.eigen:Eigen",
     "fcrn": "scenewright.depth.fcrn:FCRN",
+    "monodepth": "scenewright.depth.monodepth:Monodepth",
     "magicpoint": "scenewright.features.magicpoint:MagicPoint",
-    "magicwarp": "scenewright.features.magicwarp:MagicWarp",
     "matchnet": "scenewright.features.matchnet:MatchNet",
+    "magicwarp": "scenewright.features.magicwarp:MagicWarp",
+    "ucn": "scenewright.features.ucn:UCN",
 }
 """name -> "module:Class". The only list of methods; nothing registers itself on import."""
 

@@ -24,13 +24,18 @@ def build_trunk(name: str, output_stride: int = 32) -> tuple[nn.Module, tuple[in
         InputError: no trunk of that name, or a stride that it does not have.
     """
     if name == "efficientnet-lite0" and output_stride == 32:
-        return EfficientNetLite0(), EfficientNetLite0.CHANNELS
+        return EfficientNetLite0(), trunk_channels(name)
     if name in RESNETS:
         depth, variant = name.removeprefix("resnet").split("-")
-        return ResNet(int(depth), "caffe" if variant == "caffe" else "torchvision", output_stride), ResNet.CHANNELS
+        return ResNet(int(depth), "caffe" if variant == "caffe" else "torchvision", output_stride), trunk_channels(name)
     raise InputError(
         "trunk", f"{name!r} at stride {output_stride}", f"efficientnet-lite0 at 32, or {', '.join(RESNETS)}"
     )
+
+
+def trunk_channels(name: str) -> tuple[int, ...]:
+    """Channels of a trunk's five maps, from fine to coarse."""
+    return EfficientNetLite0.CHANNELS if name == "efficientnet-lite0" else ResNet.CHANNELS
 
 
 def normalise(image: Tensor, trunk: str) -> Tensor:

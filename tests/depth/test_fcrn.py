@@ -1,5 +1,8 @@
 """FCRN's special layers against the paper's own definition, its sizes and counts, and its use."""
 
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -69,6 +72,83 @@ def test_both_forms_have_the_same_gradients() -> None:
     fast, x.grad = x.grad, None
     unpool_conv5x5(x, weight, None).square().sum().backward()
     close(fast, x.grad)
+
+
+class TestKeptKernels:
+    """Eval mode keeps packed kernels; whatever may happen to a layer, it computes what packing at every call does."""
+
+    @staticmethod
+    def fresh(layer: UpConv, x: Tensor) -> Tensor:
+        return torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(x, *layer.packed(), padding=1), 2)
+
+    @pytest.fixture
+    def layer(self) -> UpConv:
+        torch.manual_seed(0)
+        return UpConv(6, 4).eval()
+
+    @pytest.fixture
+    def x(self) -> Tensor:
+        return torch.randn(2, 6, 5, 7, generator=torch.Generator().manual_seed(1))
+
+    def test_they_are_packed_once(self, layer: UpConv, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = []
+        packed = layer.packed
+        monkeypatch.setattr(layer, "packed", lambda: calls.append(1) or packed())
+        with torch.inference_mode():
+            first, second = layer(x), layer(x)
+        assert len(calls) == 1
+        assert torch.equal(first, second)
+        layer(x)
+        assert len(calls) == 2, "gradients may be wanted: nothing is kept"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda layer: layer.conv_b.weight.mul_(2),
+            lambda layer: layer.conv_c.bias.add_(1),
+            lambda layer: layer.load_state_dict({k: 2 * v for k, v in layer.state_dict().items()}),
+            lambda layer: layer.load_state_dict({k: 2 * v for k, v in layer.state_dict().items()}, assign=True),
+            lambda layer: layer.half().float(),
+            lambda layer: layer.to(torch.bfloat16).to(torch.float32, memory_format=torch.channels_last),
+            lambda layer: setattr(layer.conv_a, "weight", torch.nn.Parameter(3 * layer.conv_a.weight)),
+            lambda layer: torch.optim.SGD(layer.parameters(), 0.5).step(
+                lambda: [setattr(p, "grad", torch.ones_like(p)) for p in layer.parameters()] and 0.0
+            ),
+        ],
+        ids=["in place", "bias", "load", "assign", "half", "bfloat16", "replaced", "optimiser"],
+    )
+    def test_no_change_is_missed(self, layer: UpConv, x: Tensor, change: Callable[[UpConv], object]) -> None:
+        with torch.no_grad():
+            before = layer(x)
+            change(layer)
+            after = layer(x)
+            assert torch.equal(after, self.fresh(layer, x))
+            assert not torch.equal(after, before)
+
+    def test_autocast_and_full_precision_are_kept_apart(self, layer: UpConv, x: Tensor) -> None:
+        with torch.inference_mode():
+            full = layer(x)
+            with torch.autocast("cpu", torch.bfloat16):
+                half = layer(x)
+                assert torch.equal(half, self.fresh(layer, x))
+            assert half.dtype == torch.bfloat16
+            assert torch.equal(layer(x), full)
+
+    def test_training_gives_the_memory_back_and_copies_have_their_own(self, layer: UpConv, x: Tensor) -> None:
+        with torch.inference_mode():
+            layer(x)
+            assert layer._kept is not None
+            assert set(layer.state_dict()) == {f"conv_{k}.{n}" for k in "abcd" for n in ("weight", "bias")}
+            copied = copy.deepcopy(layer)
+            copied.conv_a.bias += 1
+            assert torch.equal(copied(x), self.fresh(copied, x))
+        assert layer.train()._kept is None
+
+    def test_a_method_predicts_the_same_from_fresh_and_from_kept_kernels(self, small: FCRN) -> None:
+        image, camera = torch.rand(1, 3, 48, 64), Camera.from_fov(64, 48, 60.0)
+        first = small.predict(image, camera).depth_m
+        assert torch.equal(first, small.predict(image, camera).depth_m)
+        assert all(m._kept is not None for m in small.modules() if isinstance(m, UpConv))
 
 
 def test_up_projection_doubles_and_is_rectified() -> None:

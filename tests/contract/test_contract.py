@@ -50,6 +50,7 @@ CALLS: dict[str, Call] = {
         lambda sample: (sample.first, sample.second),
         coupled=(lambda inputs: (inputs[0], inputs[1][..., 8:]),),  # point images of another size
     ),
+    "ucn": Call(lambda sample: (sample.first,)),
     "matchnet": Call(
         lambda sample: (sample.first, sample.second),
         coupled=(lambda inputs: (inputs[0], inputs[1][1:]),),  # another number of patches

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from scenewright.depth.augment import Augmentation, augment, vary_colours
+from scenewright.data.colours import vary_colours
+from scenewright.depth.augment import Augmentation, augment
 from scenewright.depth.baselines import MeanMap
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from scenewright.engine.method import Method
 
 METHODS: dict[str, str] = {
+    "depth_classification": "scenewright.depth.depth_classification:DepthClassification",
     "depth-in-the-wild": "scenewright.depth.depth_in_the_wild:DepthInTheWild",
     "eigen": "scenewright.depth.eigen:Eigen",
     "fcrn": "scenewright.depth.fcrn:FCRN",

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scenewright.data.colours import vary_colours
 from scenewright.errors import FormatError, InputError
-from scenewright.features.task import PatchPairSample, PointSample, PointSetPairSample
+from scenewright.features.task import CorrespondenceSample, PatchPairSample, PointSample, PointSetPairSample
 from scenewright.worlds.synthetic_shapes import KINDS, draw_shapes, roughen
 
 SIZE = (160, 120)
@@ -302,3 +303,88 @@ def room_pictures(folder: Any, split: str) -> Pictures:
 
     frames = RoomFrames(folder, split)
     return Pictures(len(frames), lambda i: frames[i].image, f"synthetic rooms ({split})")
+
+
+class HomographicPairs:
+    """Two views of one picture with points that correspond.
+
+    Args:
+        pictures: what is seen.
+        length: how many an epoch has.
+        side: of both square views, pixels.
+        turn_deg: largest rotation between them.
+        points: correspondences of each pair.
+    """
+
+    def __init__(
+        self, pictures: Pictures, length: int = 100_000, side: int = 128, turn_deg: float = 20.0, points: int = 200
+    ) -> None:
+        self.pictures, self.length, self.side, self.turn_deg, self.points = pictures, length, side, turn_deg, points
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Where the data come from, for the card of the weights."""
+        return {
+            "description": f"homographic views of {self.pictures.description}",
+            "pictures": self.pictures.count,
+            "turn_deg": self.turn_deg,
+        }
+
+    def __len__(self) -> int:
+        return self.length
+
+    def draw(self, index: int, generator: torch.Generator) -> CorrespondenceSample:
+        """One pair, by the generator alone."""
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        return homographic_pair(self.pictures, rng, self.side, self.turn_deg, self.points)
+
+
+def homographic_pair(
+    pictures: Pictures, rng: np.random.Generator, side: int, turn_deg: float, points: int
+) -> CorrespondenceSample:
+    """A window of a picture and the same under a homography: rotation, scale e^+-.2, corners +-11 and shift +-8 of 128
+    pixels; colours of both vary apart. Points are Shi-Tomasi corners and places by chance, drawn with replacement."""
+    while True:
+        image = pictures.get(int(rng.integers(pictures.count)))
+        height, width = image.shape[:2]
+        corner = np.array([rng.integers(0, max(width - side, 0) + 1), rng.integers(0, max(height - side, 0) + 1)])
+        shift = np.array([[1, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1.0]])
+        H = _between(rng, side, turn_deg)
+        views = [
+            cv2.warpPerspective(image, M, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+            for M in (shift, H @ shift)
+        ]
+        xy = _points_to_see(np.asarray(views[0], np.uint8), rng, points)
+        there = cv2.perspectiveTransform(xy[None], H)[0]
+        source = cv2.perspectiveTransform(xy[None], np.linalg.inv(shift))[0]
+        seen = ((there >= 2) & (there <= side - 3)).all(1)
+        seen &= ((source >= 0) & (source <= [width - 1, height - 1])).all(1)
+        if seen.sum() >= 20:
+            break
+    chosen = rng.choice(np.flatnonzero(seen), points, replace=True)
+    first, second = (
+        torch.from_numpy(np.ascontiguousarray(vary_colours(v, 0.7, rng).transpose(2, 0, 1))) for v in views
+    )
+    return CorrespondenceSample(
+        first,
+        second,
+        torch.from_numpy(xy[chosen].astype(np.float32)),
+        torch.from_numpy(there[chosen].astype(np.float32)),
+    )
+
+
+def _between(rng: np.random.Generator, side: int, turn_deg: float) -> NDArray[np.float64]:
+    """(3, 3) from pixels of one square view to the other."""
+    middle, unit = (side - 1) / 2, side / 128
+    square = np.array([[0, 0], [side - 1, 0], [side - 1, side - 1], [0, side - 1]], np.float32)
+    turn, zoom = np.radians(rng.uniform(-turn_deg, turn_deg)), np.exp(rng.uniform(-0.2, 0.2))
+    spin = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    target = (square - middle) @ spin.T + middle + unit * (rng.uniform(-11, 11, (4, 2)) + rng.uniform(-8, 8, 2))
+    return np.asarray(cv2.getPerspectiveTransform(square, target.astype(np.float32)), np.float64)
+
+
+def _points_to_see(view: Picture, rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """(N, 2): corners, and as many places by chance."""
+    found = cv2.goodFeaturesToTrack(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), count, 0.01, 4)
+    corners = np.zeros((0, 2)) if found is None else found[:, 0].astype(np.float64)
+    return np.concatenate([corners, rng.uniform(2, view.shape[0] - 3, (count // 2, 2))])

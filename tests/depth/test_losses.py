@@ -7,7 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenewright.depth.losses import berhu, label_cross_entropy, laplace_nll, masked_mean, multi_scale_gradient
+from scenewright.depth.losses import (
+    berhu,
+    edge_aware_smoothness,
+    label_cross_entropy,
+    laplace_nll,
+    masked_mean,
+    multi_scale_gradient,
+    photometric,
+    ssim_dissimilarity,
+)
 from tolerances import close
 
 ALL = torch.ones(1, 1, 1, 5, dtype=torch.bool)
@@ -109,3 +118,44 @@ def test_masked_mean_of_nothing_is_zero() -> None:
         masked_mean(torch.ones(2, 3), torch.tensor([[True, True, False], [False, False, False]])),
         torch.tensor([1.0, 0.0]),
     )
+
+
+def test_ssim_against_the_definition_in_one_window() -> None:
+    a, b = torch.rand(1, 1, 3, 3, dtype=torch.float64), torch.rand(1, 1, 3, 3, dtype=torch.float64)
+    va, vb = a.var(unbiased=False), b.var(unbiased=False)
+    cov = ((a - a.mean()) * (b - b.mean())).mean()
+    c1, c2 = 1e-4, 9e-4
+    ssim = (2 * a.mean() * b.mean() + c1) * (2 * cov + c2) / ((a.mean() ** 2 + b.mean() ** 2 + c1) * (va + vb + c2))
+    close(ssim_dissimilarity(a, b).flatten(), ((1 - ssim) / 2).reshape(1))
+
+
+def test_photometric_of_equal_pictures_is_zero_and_of_flat_ones_by_hand() -> None:
+    a = torch.rand(2, 3, 8, 9, dtype=torch.float64)
+    close(photometric(a, a), torch.zeros(2, dtype=torch.float64))
+    black, white = torch.zeros(1, 3, 5, 5, dtype=torch.float64), torch.ones(1, 3, 5, 5, dtype=torch.float64)
+    ssim = 1e-4 / (1 + 1e-4)  # no variance: only the means' factor is left
+    close(photometric(black, white), torch.tensor([0.85 * (1 - ssim) / 2 + 0.15], dtype=torch.float64))
+
+
+def test_smoothness_equals_kornia_s_and_knows_its_axes() -> None:
+    from kornia.losses import inverse_depth_smoothness_loss
+
+    disparity, image = torch.rand(1, 1, 7, 9, dtype=torch.float64), torch.rand(1, 3, 7, 9, dtype=torch.float64)
+    close(edge_aware_smoothness(disparity, image)[0], inverse_depth_smoothness_loss(disparity, image))
+    ramp = torch.arange(7.0).view(1, 1, 7, 1).expand(1, 1, 7, 9)
+    assert float(edge_aware_smoothness(ramp, image.float(), "x_only")) == 0
+    assert float(edge_aware_smoothness(ramp, image.float(), "xy")) > 0.3
+    assert float(edge_aware_smoothness(torch.full((1, 1, 7, 9), 3.0), image.float())) == 0
+
+
+def test_a_step_at_a_full_edge_costs_exp_minus_one() -> None:
+    step = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)
+    close(edge_aware_smoothness(step, step.expand(1, 3, 1, 2), "x_only"), torch.tensor([math.exp(-1)]))
+
+
+def test_photometric_losses_gradcheck() -> None:
+    torch.manual_seed(0)
+    a, b = torch.rand(1, 2, 5, 6, dtype=torch.float64), torch.rand(1, 2, 5, 6, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: photometric(a, x), b.requires_grad_())
+    disparity = torch.rand(1, 1, 5, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda d: edge_aware_smoothness(d, a), disparity)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -82,3 +84,49 @@ def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     weight = weight * counts.sum() / (weight * counts).sum().clamp(min=1)  # a mean of 1 over the known pixels
     values = F.cross_entropy(logits, labels, reduction="none", ignore_index=0)
     return masked_mean(values * weight[labels], labels > 0)
+
+
+def ssim_dissimilarity(first: Tensor, second: Tensor) -> Tensor:
+    """(1 - SSIM) / 2 in [0, 1] of every 3x3 neighbourhood, box-weighted (Godard et al. 2017, section 3.3).
+
+    Not kornia's loss, whose window is Gaussian.
+
+    Args:
+        first, second: (B, C, H, W) in [0, 1].
+
+    Returns:
+        (B, C, H - 2, W - 2)
+    """
+    moments = torch.cat([first, second, first * first, second * second, first * second], 1)
+    mean_a, mean_b, aa, bb, ab = F.avg_pool2d(moments, 3, 1).chunk(5, 1)
+    squares, product = mean_a * mean_a + mean_b * mean_b, mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    ssim = (2 * product + c1) * (2 * (ab - product) + c2) / ((squares + c1) * (aa + bb - squares + c2))
+    return ((1 - ssim) / 2).clamp(0, 1)
+
+
+def photometric(image: Tensor, rebuilt: Tensor, alpha: float = 0.85) -> Tensor:
+    """How unlike the picture its reconstruction is: alpha SSIM term + (1 - alpha) L1 (Godard et al., eq. 2).
+
+    The two means run over different pixels: the SSIM term has no border. Both (B, C, H, W) in [0, 1] -> (B,).
+    """
+    structure = ssim_dissimilarity(image, rebuilt).flatten(1).mean(1)
+    return alpha * structure + (1 - alpha) * (image - rebuilt).abs().flatten(1).mean(1)
+
+
+def edge_aware_smoothness(values: Tensor, image: Tensor, axes: Literal["xy", "x_only"] = "xy") -> Tensor:
+    """Mean |gradient of a map|, weighted down by exp(-mean_c |gradient of the picture|) (Godard et al., eq. 3).
+
+    Args:
+        values: (B, 1, H, W) disparity or inverse depth.
+        image: (B, C, H, W) in [0, 1].
+        axes: "xy", or "x_only": what the released code of Monodepth computes.
+
+    Returns:
+        (B,), the sum of the means along x and along y.
+    """
+    total = values.new_zeros(len(values))
+    for axis in (-1, -2) if axes == "xy" else (-1,):
+        edge = image.diff(dim=axis).abs().mean(1, keepdim=True)
+        total = total + (values.diff(dim=axis).abs() * torch.exp(-edge)).flatten(1).mean(1)
+    return total

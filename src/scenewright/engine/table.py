@@ -17,6 +17,7 @@ METHODS: dict[str, str] = {
     "eigen": "scenewright.depth.eigen:Eigen",
     "fcrn": "scenewright.depth.fcrn:FCRN",
     "monodepth": "scenewright.depth.monodepth:Monodepth",
+    "keypoint_pyramid": "scenewright.features.keypoint_pyramid:KeypointPyramid",
     "magicpoint": "scenewright.features.magicpoint:MagicPoint",
     "matchnet": "scenewright.features.matchnet:MatchNet",
     "magicwarp": "scenewright.features.magicwarp:MagicWarp",

@@ -45,11 +45,20 @@ CALLS: dict[str, Call] = {
         lambda sample: (sample.image, sample.camera),
         coupled=(lambda inputs: (inputs[0][..., 1:], inputs[1]),),  # a camera of another size
     ),
+    "focus": Call(
+        lambda sample: (sample.stack, sample.camera, sample.focus_m),
+        coupled=(
+            lambda inputs: (inputs[0][..., 1:], *inputs[1:]),  # a camera of another size
+            lambda inputs: (*inputs[:2], inputs[2][:, 1:]),  # fewer distances than slices
+            lambda inputs: (*inputs[:2], inputs[2].flip(1)),  # from far to near
+        ),
+    ),
     "features": Call(lambda sample: (sample.image,)),
     "magicwarp": Call(
         lambda sample: (sample.first, sample.second),
         coupled=(lambda inputs: (inputs[0], inputs[1][..., 8:]),),  # point images of another size
     ),
+    "keypoint_pyramid": Call(lambda sample: (sample.patch.expand(-1, 3, -1, -1),)),
     "ucn": Call(lambda sample: (sample.first,)),
     "matchnet": Call(
         lambda sample: (sample.first, sample.second),
@@ -107,7 +116,8 @@ class TestRow:
         assert isinstance(card, Card)
         assert type(method) is method_class(card.name)
         assert card.name in NAMES
-        assert (SOURCE / card.task).is_dir() or card.name not in scenewright.engine.table.METHODS
+        folder = SOURCE / {"focus": "depth"}.get(card.task, card.task)  # depth from focus lives beside depth
+        assert folder.is_dir() or card.name not in scenewright.engine.table.METHODS
         assert call_of(method), "say in this file how the task's predict is called"
         assert card.scale in ("metric", "unknown")
         assert 1990 <= card.year <= 2030

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from scenewright.engine.method import Method
 
 METHODS: dict[str, str] = {
+    "ddff": "scenewright.depth.ddff:DDFF",
     "depth_classification": "scenewright.depth.depth_classification:DepthClassification",
     "depth-in-the-wild": "scenewright.depth.depth_in_the_wild:DepthInTheWild",
     "eigen": "scenewright.depth.eigen:Eigen",
     "fcrn": "scenewright.depth.fcrn:FCRN",
+    "garg": "scenewright.depth.garg:Garg",
     "monodepth": "scenewright.depth.monodepth:Monodepth",
     "keypoint_pyramid": "scenewright.features.keypoint_pyramid:KeypointPyramid",
     "magicpoint": "scenewright.features.magicpoint:MagicPoint",

@@ -174,6 +174,27 @@ class PatchPairSample(Sample):
 
 
 @dataclass(frozen=True)
+class KeypointPatchSample(Sample):
+    """Surroundings of a place, whether a keypoint of some scale lies there, and patches to tell apart; a batch has B in
+    front of every shape.
+
+    Args:
+        patch: (1, 72, 72) float32 grey in [0, 1], the place in its middle.
+        level: () int64, 1 ...: which scale is asked about.
+        keypoint: () float32, 1 where a keypoint of that scale lies there, else 0.
+        anchor, positive: (1, 32, 32) float32 grey, two views of one keypoint.
+        others: (N, 1, 32, 32) float32 grey, views of other keypoints.
+    """
+
+    patch: Tensor
+    level: Tensor
+    keypoint: Tensor
+    anchor: Tensor
+    positive: Tensor
+    others: Tensor
+
+
+@dataclass(frozen=True)
 class CorrespondenceSample(Sample):
     """Two views with points that correspond; a batch has B in front of every shape.
 

@@ -59,6 +59,7 @@ CALLS: dict[str, Call] = {
         coupled=(lambda inputs: (inputs[0], inputs[1][..., 8:]),),  # point images of another size
     ),
     "keypoint_pyramid": Call(lambda sample: (sample.patch.expand(-1, 3, -1, -1),)),
+    "lift": Call(lambda sample: (sample.patches[:, 0].expand(-1, 3, -1, -1),)),
     "ucn": Call(lambda sample: (sample.first,)),
     "matchnet": Call(
         lambda sample: (sample.first, sample.second),

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from scenewright.features.data import KeypointPatches, Pictures, stable_keypoints
+from scenewright.features.data import Pictures
 from scenewright.features.keypoint_pyramid import KeypointPyramid, _refine, side_px
+from scenewright.features.stable_points import KeypointPatches, stable_keypoints
 from scenewright.features.task import Features
 from tolerances import close
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,17 +21,20 @@ def grey(image: Tensor) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _from_cv(points: list[cv2.KeyPoint], descriptors: NDArray | None, size: tuple[int, int]) -> Features:
-    rows = np.array([[*p.pt, p.response, p.size / 2, p.angle] for p in points], np.float32).reshape(-1, 5)
+_SIFT_REGION = 6.0
+"""Side of the described region (4 bins of 3 deviations) over OpenCV's size of a SIFT keypoint (2 deviations)."""
+
+
+def _from_cv(points: Sequence[cv2.KeyPoint], size: tuple[int, int], region: float) -> Features:
+    rows = np.array([[*p.pt, p.response, region * p.size / 2, p.angle] for p in points], np.float32).reshape(-1, 5)
     columns = torch.from_numpy(rows)
-    known = None if descriptors is None else torch.from_numpy(descriptors)
-    return Features(size, columns[:, :2], columns[:, 2], columns[:, 3], columns[:, 4], known)
+    return Features(size, columns[:, :2], columns[:, 2], columns[:, 3], columns[:, 4])
 
 
-def _to_cv(features: Features) -> list[cv2.KeyPoint]:
+def _to_cv(features: Features, region: float) -> list[cv2.KeyPoint]:
     radius = features.radius_px if features.radius_px is not None else torch.full((len(features),), DEFAULT_RADIUS_PX)
     angle = features.angle_deg if features.angle_deg is not None else torch.zeros(len(features))
-    table = torch.cat([features.xy, 2 * radius[:, None], angle[:, None], features.score[:, None]], 1).tolist()
+    table = torch.cat([features.xy, 2 / region * radius[:, None], angle[:, None], features.score[:, None]], 1).tolist()
     return [cv2.KeyPoint(x, y, s, a % 360, r, 0, i) for i, (x, y, s, a, r) in enumerate(table)]
 
 
@@ -45,12 +49,12 @@ class Sift:
         """Difference-of-Gaussian extrema with scale and orientation."""
         pixels = grey(image)
         found = cv2.SIFT.create(nfeatures=count, contrastThreshold=self.contrast).detect(pixels, None)
-        return _from_cv(list(found), None, (pixels.shape[0], pixels.shape[1])).strongest(count)
+        return _from_cv(found, (pixels.shape[0], pixels.shape[1]), _SIFT_REGION).strongest(count)
 
     def describe(self, image: Tensor, features: Features) -> Features:
         """128 floats of unit length."""
         pixels = grey(image)
-        kept, values = cv2.SIFT.create().compute(pixels, _to_cv(features))
+        kept, values = cv2.SIFT.create().compute(pixels, _to_cv(features, _SIFT_REGION))
         rows = torch.tensor([p.class_id for p in kept], dtype=torch.int64)
         values = np.zeros((0, 128), np.float32) if values is None else values
         if self.root:
@@ -68,11 +72,11 @@ class Orb:
         """FAST corners on eight octaves, ranked by Harris response."""
         pixels = grey(image)
         found = cv2.ORB.create(nfeatures=count).detect(pixels, None)
-        return _from_cv(list(found), None, (pixels.shape[0], pixels.shape[1])).strongest(count)
+        return _from_cv(found, (pixels.shape[0], pixels.shape[1]), 1.0).strongest(count)
 
     def describe(self, image: Tensor, features: Features) -> Features:
         """Rotated BRIEF of the original image's level, 32 uint8."""
-        kept, values = cv2.ORB.create().compute(grey(image), _to_cv(features))
+        kept, values = cv2.ORB.create().compute(grey(image), _to_cv(features, 1.0))
         rows = torch.tensor([p.class_id for p in kept], dtype=torch.int64)
         return _with(features[rows], np.zeros((0, 32), np.uint8) if values is None else values)
 
@@ -126,6 +130,4 @@ class Patches:
 
 
 def _with(features: Features, descriptors: NDArray) -> Features:
-    from dataclasses import replace
-
     return replace(features, descriptors=torch.from_numpy(np.ascontiguousarray(descriptors)))

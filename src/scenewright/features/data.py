@@ -15,7 +15,6 @@ from scenewright.data.colours import vary_colours
 from scenewright.errors import FormatError, InputError
 from scenewright.features.task import (
     CorrespondenceSample,
-    KeypointPatchSample,
     PatchPairSample,
     PointSample,
     PointSetPairSample,
@@ -205,7 +204,7 @@ def joined(sources: Sequence[Pictures]) -> Pictures:
 
 PATCH = 64
 _MARGIN = 30  # a point stays this far from the border, so that its views show picture, not padding
-_APART = 16.0  # two points this close may show the same thing
+APART_PX = 16.0  # two points this close may show the same thing
 
 
 class PatchPairs:
@@ -240,7 +239,7 @@ def patch_pair(pictures: Pictures, rng: np.random.Generator, same: bool) -> Patc
     second = first
     if not same:
         second = points[int(np.linalg.norm(points - first, axis=1).argmax())]
-        apart = points[np.linalg.norm(points - first, axis=1) > _APART]
+        apart = points[np.linalg.norm(points - first, axis=1) > APART_PX]
         second = apart[int(rng.integers(len(apart)))] if len(apart) else second
     views = [torch.from_numpy(_view(grey, p, rng))[None].float() / 255 for p in (first, second)]
     return PatchPairSample(views[0], views[1], torch.tensor(float(same)))
@@ -257,7 +256,7 @@ def _corners(pictures: Pictures, rng: np.random.Generator) -> tuple[Picture, NDA
         if found is None:
             continue
         points = found[:, 0].astype(np.float64)
-        if len(points) >= 2 and np.linalg.norm(points - points[0], axis=1).max() > _APART:
+        if len(points) >= 2 and np.linalg.norm(points - points[0], axis=1).max() > APART_PX:
             return grey, points
 
 
@@ -394,156 +393,3 @@ def _points_to_see(view: Picture, rng: np.random.Generator, count: int) -> NDArr
     found = cv2.goodFeaturesToTrack(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), count, 0.01, 4)
     corners = np.zeros((0, 2)) if found is None else found[:, 0].astype(np.float64)
     return np.concatenate([corners, rng.uniform(2, view.shape[0] - 3, (count // 2, 2))])
-
-
-STABLE_SIDES = tuple(12 + 8 * k for k in range(1, 8))
-"""Sides, in pixels, of the patches of the scales that are told apart."""
-_TRIALS, _SURVIVES = 8, 0.7
-_REGION = 6.0  # a SIFT keypoint's patch is 12 standard deviations wide, 6 of OpenCV's sizes
-_OTHERS = 7
-
-
-class KeypointPatches:
-    """Keypoints that survive changes of view, at their scale; places and scales that are none; pairs of patches.
-
-    A keypoint is a difference-of-Gaussian point of the picture found again, at its place and scale, in 70 % of random
-    homographies of it.
-
-    Args:
-        pictures: what is looked at; keypoints are found once per picture and kept.
-        length: how many an epoch has.
-        most: use only so many pictures, for they take a while.
-    """
-
-    def __init__(self, pictures: Pictures, length: int = 200_000, most: int = 600) -> None:
-        self.pictures, self.length, self.most = pictures, length, min(most, pictures.count)
-        self._known: dict[int, tuple[Picture, NDArray[np.float64], NDArray[np.float64]]] = {}
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """Where the data come from, for the card of the weights."""
-        return {"description": f"stable DoG points of {self.pictures.description}", "pictures": self.most}
-
-    def __len__(self) -> int:
-        return self.length
-
-    def draw(self, index: int, generator: torch.Generator) -> KeypointPatchSample:
-        """One item, by the generator alone; half are keypoints, the scales take turns."""
-        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        level, positive = index // 2 % len(STABLE_SIDES) + 1, index % 2 == 0
-        grey, stable, _ = self._with_keypoints(rng, level if positive else 0)
-        patch, label = self._question(rng, level, positive)
-        chosen = rng.choice(len(stable), _OTHERS + 1, replace=len(stable) <= _OTHERS)
-        apart = [i for i in chosen[1:] if np.linalg.norm(stable[i, :2] - stable[chosen[0], :2]) > _APART / 2]
-        apart = (apart or [int(np.linalg.norm(stable[:, :2] - stable[chosen[0], :2], axis=1).argmax())]) * _OTHERS
-        anchor, again = (_described(grey, stable[chosen[0]], rng) for _ in range(2))
-        others = torch.stack([_described(grey, stable[i], rng) for i in apart[:_OTHERS]])
-        return KeypointPatchSample(patch, torch.tensor(level), torch.tensor(label), anchor, again, others)
-
-    def _question(self, rng: np.random.Generator, level: int, positive: bool) -> tuple[torch.Tensor, float]:
-        """The surroundings of a keypoint of this scale, or of what is none: another place, or a scale two steps off."""
-        if not positive and rng.random() < 0.5:
-            grey, _, every = self._with_keypoints(rng, 0)
-            return _surroundings(grey, _empty_place(grey, every, STABLE_SIDES[level - 1], rng), rng), 0.0
-        shown = level
-        if not positive:
-            shown = level + (2 if level <= 2 or (level < len(STABLE_SIDES) - 1 and rng.random() < 0.5) else -2)
-        grey, stable, _ = self._with_keypoints(rng, shown)
-        of_level = stable[np.isclose(stable[:, 2], shown)]
-        place = of_level[int(rng.integers(len(of_level)))][:2]
-        return _surroundings(grey, place, rng), float(positive)
-
-    def _with_keypoints(
-        self, rng: np.random.Generator, level: int
-    ) -> tuple[Picture, NDArray[np.float64], NDArray[np.float64]]:
-        """A grey picture with stable keypoints, some of this level (any for 0): rows x, y, level; and all DoG points:
-        x, y, side."""
-        for _ in range(2000):
-            index = int(rng.integers(self.most))
-            if index not in self._known:
-                grey = np.asarray(cv2.cvtColor(self.pictures.get(index), cv2.COLOR_RGB2GRAY), np.uint8)
-                self._known[index] = (grey, *stable_keypoints(grey, np.random.default_rng([index, 17])))
-            grey, stable, every = self._known[index]
-            if len(stable) >= 2 and (level == 0 or np.isclose(stable[:, 2], level).any()):
-                return grey, stable, every
-        raise InputError("pictures", f"no stable keypoint of scale {level} in {self.most} of them", "textured pictures")
-
-
-def stable_keypoints(grey: Picture, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """DoG points that come back.
-
-    Returns:
-        (N, 3) x, y, level (1 ...) of those found, within 3 pixels and a factor 1.3 in scale, in 70 % of 8 homographies;
-        (M, 3) x, y, side in pixels of all DoG points.
-    """
-    sift = cv2.SIFT.create(contrastThreshold=0.02)
-    every = _dog(sift, grey)
-    hits, size = np.zeros(len(every)), (grey.shape[1], grey.shape[0])
-    for _ in range(_TRIALS):
-        H = random_homography(rng, size, 0.5)
-        found = _dog(sift, np.asarray(cv2.warpPerspective(grey, H, size, borderMode=cv2.BORDER_REFLECT), np.uint8))
-        if len(every) and len(found):
-            hits += _found_again(every, found, H)
-    low, high = STABLE_SIDES[0] - 4, STABLE_SIDES[-1] + 4
-    good = (hits >= _SURVIVES * _TRIALS) & (every[:, 2] >= low) & (every[:, 2] < high)
-    level = np.clip(np.rint((every[:, 2] - 12) / 8), 1, len(STABLE_SIDES))
-    return np.column_stack([every[:, :2], level])[good], every
-
-
-def _dog(sift: Any, grey: Picture) -> NDArray[np.float64]:
-    rows = [(*k.pt, _REGION * k.size) for k in sift.detect(grey, None)]
-    return np.unique(np.array(rows, np.float64).reshape(-1, 3), axis=0)  # one row per place, not per orientation
-
-
-def _found_again(every: NDArray[np.float64], found: NDArray[np.float64], H: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points lie, mapped, by a found point of the mapped size."""
-    there = cv2.perspectiveTransform(every[None, :, :2], H)[0]
-    step = cv2.perspectiveTransform(np.stack([every[:, :2] + d for d in ([1, 0], [0, 1])]).reshape(1, -1, 2), H)[0]
-    a, b = step.reshape(2, -1, 2) - there
-    zoom = np.sqrt(np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]))
-    far = np.linalg.norm(there[:, None] - found[None, :, :2], axis=2)
-    ratio = np.abs(np.log(found[None, :, 2] / (every[:, 2] * zoom)[:, None].clip(1e-6)))
-    return np.asarray(((far < 3) & (ratio < np.log(1.3))).any(1), bool)
-
-
-def _empty_place(grey: Picture, every: NDArray[np.float64], side: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A place at least side / 4 away from every DoG point of about this size."""
-    like = every[np.abs(np.log(every[:, 2] / side)) < np.log(1.5)]
-    place = np.zeros(2)
-    for _ in range(30):
-        place = rng.uniform(10, np.array(grey.shape[::-1]) - 10.0)
-        if len(like) == 0 or np.linalg.norm(like[:, :2] - place, axis=1).min() >= side / 4:
-            break
-    return place
-
-
-def _surroundings(grey: Picture, place: NDArray[np.float64], rng: np.random.Generator) -> torch.Tensor:
-    """(1, 72, 72) in [0, 1] around a place, turned, within 2 pixels and 5 % of its scale, its contrast varied."""
-    view = _turned(grey, place, 72, float(np.exp(rng.uniform(-0.05, 0.05))), rng.uniform(0, 2 * np.pi),
-                   rng.uniform(-2, 2, 2))  # fmt: skip
-    return _contrasted(view, rng)
-
-
-def _described(grey: Picture, keypoint: NDArray[np.float64], rng: np.random.Generator) -> torch.Tensor:
-    """(1, 32, 32) in [0, 1]: 1.5 times a keypoint's patch, slightly turned, moved and scaled."""
-    side = 1.5 * STABLE_SIDES[int(keypoint[2]) - 1]
-    zoom = side / 32 * float(np.exp(rng.uniform(-0.12, 0.12)))
-    smooth = cv2.GaussianBlur(grey, (0, 0), 0.5 * zoom) if zoom > 1.2 else grey
-    shift = rng.uniform(-0.06, 0.06, 2) * side
-    return _contrasted(_turned(smooth, keypoint[:2], 32, zoom, rng.normal(0, np.radians(10)), shift), rng)
-
-
-def _turned(
-    grey: Any, place: NDArray[np.float64], side: int, zoom: float, turn: float, shift: NDArray[np.float64]
-) -> Picture:
-    spin = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    M = np.column_stack([spin, place + shift - spin @ np.full(2, (side - 1) / 2)])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(grey, M, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT), np.uint8)
-
-
-def _contrasted(view: Picture, rng: np.random.Generator) -> torch.Tensor:
-    x = view.astype(np.float32)
-    x = (x - x.mean()) * rng.uniform(0.6, 1.4) + x.mean() + rng.uniform(-40, 40)
-    x = x + rng.normal(0, 1, x.shape) * rng.uniform(0, 8)
-    return torch.from_numpy(np.clip(x, 0, 255).astype(np.float32) / 255)[None]

@@ -75,7 +75,7 @@ class KeypointPyramid(Method[KeypointPatchSample]):
         paper_parameters=660_481,
         deviations=(
             "after Altwaijry et al., not a reproduction: layer sizes are ours, the paper's could not be had",
-            "labels: difference-of-Gaussian points that survive random homographies, not the paper's unpublished patches",
+            "labels: DoG points that survive random homographies; the paper's patches were not published",
             "a keypoint cut two scales too large or too small counts as background",
         ),
         published=(),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from scenewright.features.task import Features, luma
 
-DEFAULT_RADIUS_PX = 8.0
+DEFAULT_RADIUS_PX = 16.0
 """Half the side of the region of a keypoint that has no scale."""
 
 
@@ -16,7 +16,7 @@ def cut(image: Tensor, features: Features, side: int, context: float = 1.0) -> T
 
     Args:
         image: (1, 3, H, W) RGB in [0, 1].
-        features: N keypoints; without a radius 8 pixels, without an angle upright.
+        features: N keypoints; without a radius 16 pixels, without an angle upright.
         side: of the patches, pixels.
         context: widens each region by this factor.
 

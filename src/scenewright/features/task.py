@@ -20,7 +20,8 @@ class Features:
         size: (height, width) of the image they were found in.
         xy: (N, 2) float32 pixels, x to the right, y down, pixel centres at integers.
         score: (N,) float32, higher = stronger; comparable within one image.
-        radius_px: (N,) half the side of the square region a keypoint stands for; None without a scale.
+        radius_px: (N,) half the side of the square region that describes a keypoint, 6 standard deviations of the scale
+            at which it was found; None without a scale.
         angle_deg: (N,) direction of the region, from +x towards +y, degrees; None for upright keypoints.
         descriptors: (N, D) float32 compared by Euclidean distance, or (N, D) uint8 bit strings compared by Hamming
             distance; None where the points are only detected.
@@ -171,6 +172,22 @@ class PatchPairSample(Sample):
     first: Tensor
     second: Tensor
     same: Tensor
+
+
+@dataclass(frozen=True)
+class LiftSample(Sample):
+    """Four patches as LIFT learns from; a batch has B in front of every shape.
+
+    Args:
+        patches: (4, 1, 128, 128) float32 grey in [0, 1], 24 deviations wide: two views of a keypoint, one of another
+            keypoint, one of a place without any.
+        xy: (3, 2) float32 where the keypoints lie, -1 and 1 at the centres of the outer pixels.
+        angle: (3,) float32 radians by which each view is turned against a common one, from +x towards +y.
+    """
+
+    patches: Tensor
+    xy: Tensor
+    angle: Tensor
 
 
 @dataclass(frozen=True)

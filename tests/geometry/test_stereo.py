@@ -108,3 +108,39 @@ def test_gradients():
 def test_disparities_of_another_shape_are_refused():
     with pytest.raises(InputError, match="disparity"):
         stereo.left_from_right(rand(1, 3, 5, 6), rand(1, 1, 5, 7))
+
+
+def test_the_linearised_warp_is_the_same_picture_with_a_central_difference_as_its_slope():
+    right, disp = rand(2, 3, 6, 9, low=0), rand(2, 1, 6, 9, seed=1, low=-2, high=2).requires_grad_()
+    made, valid = stereo.linearised_left_from_right(right, disp)
+    expected, inside = stereo.left_from_right(right, disp)
+    assert torch.equal(valid, inside)
+    close(made.detach(), torch.where(inside, expected, 0).detach())
+    gradient = rand(2, 3, 6, 9, seed=2)
+    (made * gradient).sum().backward()
+    by_hand = torch.zeros_like(disp)
+    for x in range(1, 8):
+        by_hand[:, 0, :, x] = -(gradient[..., x] * 0.5 * (made[..., x + 1] - made[..., x - 1])).sum(1)
+    close(disp.grad, by_hand.detach())
+
+
+def test_the_linearised_warp_without_disparity_is_the_identity_and_by_whole_pixels_a_shift():
+    right = rand(1, 2, 5, 12, low=0)
+    same, valid = stereo.linearised_left_from_right(right, torch.zeros(1, 1, 5, 12, dtype=F64))
+    close(same, right)
+    assert bool(valid.all())
+    moved, valid = stereo.linearised_left_from_right(right, torch.full((1, 1, 5, 12), 3.0, dtype=F64))
+    close(moved[..., 3:], right[..., :-3])
+    assert not bool(valid[..., :3].any())
+    assert bool((moved[..., :3] == 0).all())
+
+
+def test_on_a_smooth_picture_both_slopes_agree():
+    x = torch.arange(80, dtype=F64)
+    right = torch.sin(x / 8).expand(1, 1, 4, 80)
+    gradients = []
+    for warp in (stereo.left_from_right, stereo.linearised_left_from_right):
+        disp = torch.full((1, 1, 4, 80), 2.5, dtype=F64, requires_grad=True)
+        warp(right, disp)[0][..., 6:-2].sum().backward()
+        gradients.append(disp.grad[..., 8:-4])
+    assert float((gradients[0] - gradients[1]).abs().max()) < 0.05 * float(gradients[0].abs().max())

@@ -154,7 +154,7 @@ def _check_arguments(
 def _stages(
     method: Method[Any], datasets: Mapping[str, Any], preset: str, max_steps: int | None, devices: int
 ) -> tuple[Stage, ...]:
-    stages = tuple(_shortened(stage, max_steps) for stage in method.stages(preset))
+    stages = tuple(_shortened(stage, max_steps) for stage in method.own_stages(preset))
     for stage in stages:
         schedule.check(stage)
         if stage.data not in datasets:

@@ -101,6 +101,10 @@ class Method(nn.Module, ABC, Generic[S]):
     def stages(cls, preset: str) -> tuple[Stage, ...]:
         """The training of a preset, in order."""
 
+    def own_stages(self, preset: str) -> tuple[Stage, ...]:
+        """The training of this method as it is configured; differs from the preset's where an option changes stages."""
+        return self.stages(preset)
+
     @abstractmethod
     def loss(self, sample: S, stage: Stage) -> dict[str, Tensor]:
         """The named terms of the objective on a batch, each of shape (B,), already weighted; training adds them up."""

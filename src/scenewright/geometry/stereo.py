@@ -6,6 +6,8 @@ Mirroring a pair left to right must also swap the two pictures.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,6 +36,42 @@ def left_from_right(right: Tensor, disp_left: Tensor, padding: Padding = "zeros"
 def right_from_left(left: Tensor, disp_right: Tensor, padding: Padding = "zeros") -> tuple[Tensor, Tensor]:
     """The right picture, built from the left one: left(x + disp_right); shapes as in `left_from_right`."""
     return _shift(left, disp_right, padding)
+
+
+def linearised_left_from_right(right: Tensor, disp_left: Tensor) -> tuple[Tensor, Tensor]:
+    """`left_from_right` with the gradient of Garg et al.'s linearised warp (ECCV 2016, section 3).
+
+    Around the present estimate the rebuilt picture is taken to be linear in the disparity; its slope is the central
+    difference of the rebuilt picture, 0 in the two border columns. That smooths over two pixels where the derivative of
+    bilinear sampling sees one. No gradient reaches the right picture.
+
+    Args:
+        right: (B, C, H, W).
+        disp_left: (B, 1, H, W) pixels.
+
+    Returns:
+        left: (B, C, H, W), 0 where a neighbour of the sample lies outside.
+        valid: (B, 1, H, W) bool, inside the right picture.
+    """
+    left, valid = left_from_right(right.detach(), disp_left.detach())
+    rebuilt: Tensor = _Linearised.apply(torch.where(valid, left, 0), disp_left)
+    return rebuilt, valid
+
+
+class _Linearised(torch.autograd.Function):
+    """The identity on the rebuilt picture; backwards, its slope along x becomes the disparity's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, disp_left: Tensor) -> Tensor:
+        ctx.save_for_backward(left)
+        return left.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        (left,) = ctx.saved_tensors
+        slope = torch.zeros_like(left)
+        slope[..., 1:-1] = (left[..., 2:] - left[..., :-2]) / 2
+        return None, -(gradient * slope).sum(1, keepdim=True)  # the left samples at x - disparity
 
 
 def depth_to_disparity(depth_m: Tensor, camera: Camera, baseline_m: float | Tensor) -> Tensor:

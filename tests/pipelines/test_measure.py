@@ -55,7 +55,8 @@ def test_what_a_run_says_about_itself() -> None:
     found = by_name(measure.run_figures(Reconstruction(frames, [], [], "metric", 1.0, 2), 12.5))
     assert (found["frames"], found["posed"], found["lost"], found["segments"], found["keyframes"]) == (4, 3, 1, 2, 0)
     assert found["path_m"] == pytest.approx(7.0)
-    assert found["fps"] == pytest.approx(1000 / 20)
+    assert found["fps"] == pytest.approx(4 / 0.095)
+    assert found["fps_median"] == pytest.approx(1000 / 20)
     assert found["seconds"] == 12.5
     assert 10 < found["peak_memory_mb"] < 100_000
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenewright.data.sequence import Sequence
-from scenewright.scene.records import SceneFigure
+from scenewright.scene.records import SceneFigure, frames_per_second
 from scenewright.slam.evaluate import depth_figures, trajectory_figures, umeyama
 from scenewright.slam.types import FrameResult, Keyframe, Reconstruction, Status
 
@@ -24,7 +24,7 @@ def run_figures(reconstruction: Reconstruction, seconds: float) -> list[SceneFig
     """What every run says about itself."""
     frames = reconstruction.frames
     posed = [f for f in frames if f.T_world_cam is not None]
-    times = np.array([f.milliseconds for f in frames])
+    mean, median = frames_per_second(f.milliseconds for f in frames) or (None, None)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     lost = [f for f in frames if f.status is Status.LOST]
     return [
@@ -34,7 +34,8 @@ def run_figures(reconstruction: Reconstruction, seconds: float) -> list[SceneFig
         SceneFigure("segments", reconstruction.segments, "", "map pieces that could not be joined", "tracking"),
         SceneFigure("keyframes", len(reconstruction.keyframes), "", "", "tracking"),
         SceneFigure("path_m", _path(posed), "m", "length of the estimated camera path", "tracking"),
-        SceneFigure("fps", 1000 / max(float(np.median(times)), 1e-3), "frames/s", "1 / median time per frame", "speed"),
+        SceneFigure("fps", mean, "frames/s", "frames / summed time of the frames", "speed"),
+        SceneFigure("fps_median", median, "frames/s", "1 / median time of a frame", "speed"),
         SceneFigure("seconds", seconds, "s", "wall time of tracking, networks and mapping included", "speed"),
         SceneFigure("peak_memory_mb", peak_mb, "MB", "largest resident size of the process", "speed"),
     ]

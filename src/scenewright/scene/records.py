@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,6 +108,18 @@ class SceneFigure:
     def __post_init__(self) -> None:
         if self.value is not None and not np.isfinite(self.value):
             raise InputError(f"SceneFigure {self.name!r}", self.value, "a finite number, or None")
+
+
+def frames_per_second(milliseconds: Iterable[float]) -> tuple[float, float] | None:
+    """The one definition of speed: frames / summed time of the frames, and 1 / median time of a frame.
+
+    The first is what a whole film waits for; the second is what most frames take, which a few slow ones (the first
+    compiles the kernels) do not move. None without a frame, or where no time was measured.
+    """
+    times = np.fromiter(milliseconds, np.float64)
+    if not times.sum() > 0:
+        return None
+    return 1e3 * len(times) / float(times.sum()), 1e3 / max(float(np.median(times)), 1e-3)
 
 
 def check_pose(subject: str, T: NDArray[np.float64]) -> None:

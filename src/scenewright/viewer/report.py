@@ -15,7 +15,7 @@ from scenewright.data.meshes import TriangleMesh
 from scenewright.files import write_text
 from scenewright.labels import COLOURS
 from scenewright.scene.manifest import Manifest
-from scenewright.scene.records import SceneFigure
+from scenewright.scene.records import SceneFigure, frames_per_second
 from scenewright.scene.scene import Scene
 from scenewright.viewer import gallery, health
 from scenewright.viewer.charts import colour_swatch
@@ -251,14 +251,14 @@ def _tiles(content: _Content) -> Html:
     length, width, height = content.size
     unit = content.symbol
     tracked = sum(frame.status != "lost" for frame in frames)
-    seconds = sum(frame.milliseconds for frame in frames) / 1000
+    speed = frames_per_second(frame.milliseconds for frame in frames)
     rows = [
         ("Floor plan", f"{length:.2f} × {width:.2f} {unit}" if length else "none"),
         ("Height", f"{height:.2f} {unit}" if height else "none"),
         ("Frames tracked", f"{tracked / len(frames):.1%}" if frames else "none"),
         ("Camera path", f"{_path_length(content):.2f} {unit}"),
         ("Keyframes", _number(content.keyframes)),
-        ("Speed", f"{len(frames) / seconds:.1f} fps" if seconds > 0 else "not measured"),
+        ("Speed", f"{speed[0]:.1f} fps, median {speed[1]:.1f}" if speed else "not measured"),
     ]
     errors = content.health.error[np.isfinite(content.health.error)]
     if len(errors):

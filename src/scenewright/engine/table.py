@@ -19,6 +19,7 @@ METHODS: dict[str, str] = {
     "fcrn": "scenewright.depth.fcrn:FCRN",
     "garg": "scenewright.depth.garg:Garg",
     "monodepth": "scenewright.depth.monodepth:Monodepth",
+    "semi_supervised_depth": "scenewright.depth.semi_supervised_depth:SemiSupervisedDepth",
     "keypoint_pyramid": "scenewright.features.keypoint_pyramid:KeypointPyramid",
     "lift": "scenewright.features.lift:LIFT",
     "magicpoint": "scenewright.features.magicpoint:MagicPoint",

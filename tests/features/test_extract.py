@@ -1,0 +1,83 @@
+"""Features by name, and the robust geometry behind their matches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from scenewright.engine.weights import save
+from scenewright.errors import InputError
+from scenewright.features.baselines import Corners, Orb, Sift
+from scenewright.features.extract import extractor
+from scenewright.features.magicpoint import MagicPoint
+from scenewright.features.magicwarp import MagicWarp
+from scenewright.features.metrics import corner_error, pose_error_deg
+from scenewright.features.robust import homography, relative_pose
+from scenewright.geometry.camera import Camera
+
+
+def test_names_make_detectors_and_describers() -> None:
+    both = extractor("sift")
+    assert isinstance(both.detector, Sift)
+    assert both.detector is both.describer
+    mixed = extractor("harris+orb")
+    assert isinstance(mixed.detector, Corners)
+    assert isinstance(mixed.describer, Orb)
+    assert mixed.ratio == 0.9
+    assert isinstance(extractor("fast").describer, Sift)  # what only detects is described by SIFT
+    assert isinstance(extractor("patches").detector, Sift)
+
+
+@pytest.mark.parametrize("name", ["surf", "patches+sift", "sift+harris", ""])
+def test_what_cannot_play_its_role_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="features"):
+        extractor(name)
+
+
+def test_weights_in_a_folder_become_features(tmp_path: object) -> None:
+    torch.manual_seed(0)
+    point = save(MagicPoint.from_preset("small"), f"{tmp_path}/point", training={})
+    assert isinstance(extractor(str(point)).detector, MagicPoint)
+    warp = save(MagicWarp.from_preset("small"), f"{tmp_path}/warp", training={})
+    with pytest.raises(InputError, match="detects or describes"):
+        extractor(str(warp))
+
+
+def test_a_homography_is_found_among_wrong_matches() -> None:
+    rng = np.random.default_rng(0)
+    H = np.array([[0.9, -0.1, 20], [0.12, 1.1, -5], [2e-4, -1e-4, 1]])
+    xy = rng.uniform(0, [639, 479], (200, 2))
+    mapped = np.column_stack([xy, np.ones(200)]) @ H.T
+    there = mapped[:, :2] / mapped[:, 2:] + rng.normal(0, 0.3, (200, 2))
+    there[120:] = rng.uniform(0, [639, 479], (80, 2))
+    found = homography(xy, there)
+    assert found is not None
+    assert corner_error(found.H, H, (480, 640)) < 1.0
+    assert found.inliers[:120].mean() > 0.95
+    assert found.inliers[120:].mean() < 0.1
+    again = homography(xy, there)
+    assert again is not None
+    assert np.array_equal(found.H, again.H)
+    assert homography(xy[:3], there[:3]) is None
+
+
+def test_a_relative_pose_is_found_among_wrong_matches() -> None:
+    rng = np.random.default_rng(1)
+    camera = Camera.from_fov(640, 480, 60)
+    K = camera.K.double().numpy()
+    X = rng.uniform([-2, -1.5, 3], [2, 1.5, 7], (300, 3))
+    c, s = np.cos(0.15), np.sin(0.15)
+    R, t = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]), np.array([-0.5, 0.1, 0.05])
+
+    def project(P: np.ndarray) -> np.ndarray:
+        uv = P @ K.T
+        return uv[:, :2] / uv[:, 2:] + rng.normal(0, 0.2, (len(P), 2))
+
+    first, second = project(X), project(X @ R.T + t)
+    second[200:] = rng.uniform(0, [639, 479], (100, 2))
+    found = relative_pose(first, second, (camera, camera))
+    assert found is not None
+    assert pose_error_deg(found.R, found.t, R, t) < 1.0
+    assert found.inliers[:200].mean() > 0.9
+    assert relative_pose(first[:7], second[:7], (camera, camera)) is None

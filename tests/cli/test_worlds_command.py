@@ -49,46 +49,46 @@ def generate(folder: Path, *options: str) -> int:
 
 
 def test_shards_are_resumed_and_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worlds, "ROOMS_PER_SHARD", 2)
-    assert generate(tmp_path, "--rooms", "3") == 0
+    monkeypatch.setattr(worlds, "WORLDS_PER_SHARD", 2)
+    assert generate(tmp_path, "--count", "3") == 0
     first, second = (shard_path(tmp_path, "train", seed) for seed in (0, 2))
     frame = RoomFrames(tmp_path)[0]
     assert frame.image.shape == (36, 48, 3)
     assert frame.depth_m.max() > 0
     stamp, old = first.stat().st_mtime_ns, second.read_bytes()
     second.unlink()
-    assert generate(tmp_path, "--rooms", "3") == 0
+    assert generate(tmp_path, "--count", "3") == 0
     assert (first.stat().st_mtime_ns, second.read_bytes()) == (stamp, old), "done ones stay, missing ones come alike"
-    assert generate(tmp_path, "--rooms", "4") == 0
+    assert generate(tmp_path, "--count", "4") == 0
     assert first.stat().st_mtime_ns == stamp
     assert set(RoomFrames(tmp_path).seeds()) == {0, 1, 2, 3}, "the shard that was short is filled"
-    assert json.loads((tmp_path / "generate-train.json").read_text())["rooms"] == 4
-    assert generate(tmp_path, "--rooms", "1") == 0
-    assert json.loads((tmp_path / "generate-train.json").read_text())["rooms"] == 4
+    assert json.loads((tmp_path / "generate-train.json").read_text())["count"] == 4
+    assert generate(tmp_path, "--count", "1") == 0
+    assert json.loads((tmp_path / "generate-train.json").read_text())["count"] == 4
 
 
 def test_a_folder_of_other_views_is_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "generate-train.json").write_text('{"kind": "rooms", "rooms": 4, "views": 9}')
-    assert generate(tmp_path, "--rooms", "1") == 2
+    (tmp_path / "generate-train.json").write_text('{"kind": "rooms", "count": 4, "views": 9}')
+    assert generate(tmp_path, "--count", "1") == 2
     assert "another folder" in capsys.readouterr().err
     (tmp_path / "generate-train.json").write_text("no json")
-    assert generate(tmp_path, "--rooms", "1") == 2
+    assert generate(tmp_path, "--count", "1") == 2
     assert [p.name for p in tmp_path.iterdir()] == ["generate-train.json"]
 
 
 @pytest.mark.parametrize(
     ("line", "culprit"),
     [
-        ("preview roads -o x.png", "'roads'"),
+        ("preview seas -o x.png", "'seas'"),
         ("preview rooms -o x.png --split all", "--split"),
         ("preview rooms -o x.png --count 0", "--count"),
         ("preview rooms -o x.png --seed -1", "--seed"),
         ("preview rooms -o x.gif", "x.gif"),
         ("preview rooms -o x.png --size 48", "--size"),
         ("generate rooms -o f --size 4x4", "--size"),
-        ("generate rooms -o f --rooms 0", "--rooms"),
+        ("generate rooms -o f --count 0", "--count"),
         ("generate rooms -o f --workers 0", "--workers"),
-        ("generate roads -o f", "'roads'"),
+        ("generate seas -o f", "'seas'"),
     ],
 )
 def test_bad_options_are_one_line(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from scenewright.errors import FormatError, InputError
-from scenewright.worlds import dataset
-from scenewright.worlds.dataset import MAGIC, RoomFrames, main, render_shard, shard_path
+from scenewright.worlds.dataset import RoomFrames, main, render_shard, shard_path
 from scenewright.worlds.render import Renderer
 from scenewright.worlds.rooms import build_room
+from scenewright.worlds.shards import MAGIC
 from scenewright.worlds.walks import sample_view
 
 SIZE = (96, 72)
@@ -117,8 +117,3 @@ def test_empty_folders_and_bad_sizes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="positive"):
         render_shard(tmp_path / "x.rooms", [0], "train", 0)
     assert not list(tmp_path.iterdir())
-
-
-def test_depth_is_clipped_to_sixteen_bits() -> None:
-    depth = np.array([[0.0, 1.2344, 70.0]], np.float32)
-    np.testing.assert_array_equal(dataset._millimetres(depth), [[0, 1234, 65535]])

@@ -14,18 +14,18 @@ def preview(
     seed: int = 0,
     count: int = 4,
     split: str = "train",
-    size: str = "240x180",
+    size: str | None = None,
     library: bool = True,
 ) -> int:
-    """A contact sheet of worlds: colour, depth, normals and labels, one row each.
+    """A contact sheet of worlds, one row each: colour and what is known of every pixel; of pairs also the right view.
 
     Args:
-        kind: of world: rooms.
+        kind: of world: rooms, stereo-rooms or roads.
         out: the picture, .png, .jpg or .webp.
         seed: of the first world.
         count: rows.
         split: train, validation or test.
-        size: WIDTHxHEIGHT of one view, pixels.
+        size: WIDTHxHEIGHT of one view, pixels; 240x180, 192x144 for stereo-rooms, 256x96 for roads when not given.
         library: mix in the furniture models that are installed.
     """
     from scenewright.cli.show import progress_bar
@@ -42,23 +42,23 @@ def preview(
 def generate(
     kind: tyro.conf.Positional[str],
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
-    rooms: int = 1000,
+    count: int = 1000,
     views: int = 4,
     split: str = "train",
     workers: int = 1,
-    size: str = "240x180",
+    size: str | None = None,
     library: bool = True,
 ) -> int:
     """Worlds rendered for training, as a folder of shards; a run that was stopped goes on.
 
     Args:
-        kind: of world: rooms.
+        kind: of world: rooms, stereo-rooms (pairs) or roads (pairs with lidar).
         out: the folder.
-        rooms: how many, in all.
-        views: of each room.
+        count: how many worlds, in all.
+        views: of each world.
         split: train, validation or test.
         workers: processes.
-        size: WIDTHxHEIGHT of one view, pixels.
+        size: WIDTHxHEIGHT of one view, pixels; 240x180, 192x144 for stereo-rooms, 256x96 for roads when not given.
         library: mix in the furniture models that are installed.
     """
     from scenewright.cli.show import progress_bar
@@ -66,7 +66,7 @@ def generate(
 
     with progress_bar() as progress:
         folder = worlds.generate(
-            kind, out, rooms=rooms, views=views, split=split, workers=workers, size=size, library=library,
+            kind, out, count=count, views=views, split=split, workers=workers, size=size, library=library,
             progress=progress,
         )  # fmt: skip
     print(folder.resolve())

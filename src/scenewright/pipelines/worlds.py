@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,32 @@ from scenewright.data.safe import read_text
 from scenewright.errors import FormatError, InputError
 from scenewright.files import write_json
 from scenewright.labels import COLOURS
-from scenewright.worlds.dataset import render_shard, shard_path
+from scenewright.worlds import shards, stereo
+from scenewright.worlds.dataset import SUFFIX, render_shard
+from scenewright.worlds.drive import Lidar, sample_drive, scan, sparse_depth
 from scenewright.worlds.library import Library
 from scenewright.worlds.model import Rendered
 from scenewright.worlds.render import BEST, Renderer
+from scenewright.worlds.road import build_road
 from scenewright.worlds.rooms import SPLITS, build_room
 from scenewright.worlds.walks import sample_view
 
 Progress = Callable[[int, int, str], None]
 Pixels = NDArray[np.uint8]
-Job = tuple[Path, list[int], str, int, tuple[int, int], bool]
-KINDS = ("rooms",)
-ROOMS_PER_SHARD = 16
+Job = tuple[str, Path, list[int], str, int, tuple[int, int], bool]
+Row = Callable[[int, str, tuple[int, int], bool], Pixels]
+WORLDS_PER_SHARD = 16
 _CAPTION = 22
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of world: who renders a shard of it, the shard's suffix, the usual size, who draws a row of a sheet."""
+
+    render: Callable[..., int]
+    suffix: str
+    size: tuple[int, int]
+    row: Row
 
 
 def check_kind(kind: str, split: str) -> None:
@@ -43,6 +57,10 @@ def check_kind(kind: str, split: str) -> None:
         raise InputError("kind of world", repr(kind), f"one of {', '.join(KINDS)}")
     if split not in SPLITS:
         raise InputError("--split", repr(split), f"one of {', '.join(SPLITS)}")
+
+
+def _size(kind: str, text: str | None) -> tuple[int, int]:
+    return KINDS[kind].size if text is None else parse_size(text)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -58,18 +76,18 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def preview(
-    kind: str, out: str | Path, *, seed: int = 0, count: int = 4, split: str = "train", size: str = "240x180",
-    library: bool = True, progress: Progress = lambda done, total, what: None,
+    kind: str, out: str | Path, *, seed: int = 0, count: int = 4, split: str = "train",
+    size: str | None = None, library: bool = True, progress: Progress = lambda done, total, what: None,
 ) -> Path:  # fmt: skip
-    """Write a contact sheet: one row per world with colour, depth, normals and labels of one view.
+    """Write a contact sheet: one row per world with what is known of one view or pair.
 
     Args:
-        kind: "rooms".
+        kind: a key of `KINDS`.
         out: the picture; .png, .jpg or .webp.
         seed: of the first world; the rows are seed, seed + 1, ...
         count: rows.
         split: "train", "validation" or "test".
-        size: WxH of one view.
+        size: WxH of one view; None = the kind's usual size.
         library: mix in the furniture models that are installed.
 
     Raises:
@@ -78,25 +96,55 @@ def preview(
     check_kind(kind, split)
     if not 1 <= count <= 64 or seed < 0:
         raise InputError("--count, --seed", f"{count}, {seed}", "1 to 64 rows and a seed from 0 on")
-    shape = parse_size(size)
+    shape = _size(kind, size)
     if Path(out).suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise InputError("--out", str(out), "a name that ends in .png, .jpg or .webp")
     rows = []
     for number in range(count):
-        rows.append(_row(seed + number, split, shape, library))
+        rows.append(KINDS[kind].row(seed + number, split, shape, library))
         progress(number + 1, count, f"rendering {kind}")
     write_image(out, np.concatenate(rows))
     return Path(out)
 
 
-def _row(seed: int, split: str, size: tuple[int, int], library: bool) -> Pixels:
+def _room_row(seed: int, split: str, size: tuple[int, int], library: bool) -> Pixels:
+    """Colour, depth, normals, labels."""
     room = build_room(seed, split, library=_library() if library else None)
     renderer = Renderer(room)
     rng = np.random.default_rng([seed, SPLITS.index(split), 41])
     view = sample_view(renderer, rng, size)
     shot = renderer.render(view.camera, view.T_world_cam, seed=int(rng.integers(1 << 30)), quality=BEST)
     captions = (f"{room.kind} {seed} ({split})", _range(shot.depth_m), "normals", "labels")
-    return np.concatenate([_tile(p, text) for p, text in zip(pictures(shot), captions)], 1)
+    return _strip(pictures(shot), captions)
+
+
+def _room_pair_row(seed: int, split: str, size: tuple[int, int], library: bool) -> Pixels:
+    """Left, right, depth, labels."""
+    renderer = Renderer(build_room(seed, split, library=_library() if library else None))
+    rng = np.random.default_rng([seed, SPLITS.index(split), 41])
+    view, baseline = stereo.sample_room_pair(renderer, rng, size)
+    left, right = stereo.render_pair(renderer, view.camera, view.T_world_cam, baseline)
+    _, depth, _, labels = pictures(left)
+    captions = (f"{renderer.room.kind} {seed} ({split})", f"{100 * baseline:.0f} cm to the right", _range(left.depth_m))
+    return _strip((left.image, right.image, depth, labels), (*captions, "labels"))
+
+
+def _road_row(seed: int, split: str, size: tuple[int, int], library: bool) -> Pixels:
+    """Left, right, depth, lidar; streets use no furniture."""
+    road = build_road(seed, split)
+    renderer = Renderer(road.world)
+    rng = np.random.default_rng([seed, SPLITS.index(split), 41])
+    view = sample_drive(road, renderer, rng, size)
+    baseline = stereo.ROAD_BASELINE_M
+    left, right = stereo.render_pair(renderer, view.camera, view.T_world_cam, baseline)
+    lidar = sparse_depth(scan(renderer, view.T_world_cam, Lidar(), rng), view.camera)
+    near = np.minimum(left.depth_m, Lidar().reach_m)
+    captions = (f"{road.world.kind} {seed} ({split})", f"{100 * baseline:.0f} cm to the right", _range(left.depth_m))
+    return _strip((left.image, right.image, depth_preview(near), depth_preview(lidar)), (*captions, "lidar"))
+
+
+def _strip(row: Sequence[Pixels], captions: Sequence[str]) -> Pixels:
+    return np.concatenate([_tile(p, text) for p, text in zip(row, captions, strict=True)], 1)
 
 
 def _range(depth_m: NDArray[np.float32]) -> str:
@@ -121,63 +169,71 @@ def _tile(picture: Pixels, caption: str) -> Pixels:
     return tile
 
 
+KINDS: dict[str, Kind] = {
+    "rooms": Kind(render_shard, SUFFIX, (240, 180), _room_row),
+    "stereo-rooms": Kind(stereo.render_room_pairs, stereo.SUFFIX, (192, 144), _room_pair_row),
+    "roads": Kind(stereo.render_road_pairs, stereo.SUFFIX, (256, 96), _road_row),
+}
+"""Every kind of world that can be looked at and rendered for training."""
+
+
 def generate(
-    kind: str, folder: str | Path, *, rooms: int, views: int = 4, split: str = "train", workers: int = 1,
-    size: str = "240x180", library: bool = True, progress: Progress = lambda done, total, what: None,
+    kind: str, folder: str | Path, *, count: int, views: int = 4, split: str = "train", workers: int = 1,
+    size: str | None = None, library: bool = True, progress: Progress = lambda done, total, what: None,
 ) -> Path:  # fmt: skip
     """Render worlds into a folder of shards; what is there already is kept, so a stopped run goes on.
 
     Args:
-        kind: "rooms".
+        kind: a key of `KINDS`.
         folder: of the shards; `generate-SPLIT.json` in it keeps what they were made with.
-        rooms: how many, in all; a later call may ask for more.
-        views: of each room.
+        count: how many worlds, in all; a later call may ask for more.
+        views: of each world.
         split: "train", "validation" or "test".
         workers: processes.
-        size: WxH of one view.
+        size: WxH of one view; None = the kind's usual size.
         library: mix in the furniture models that are installed.
 
     Raises:
         InputError: an argument that cannot be used, or that differs from what the folder was begun with.
     """
     check_kind(kind, split)
-    if not (rooms >= 1 and 1 <= views <= 1000 and 1 <= workers <= 256):
-        raise InputError("--rooms, --views, --workers", f"{rooms}, {views}, {workers}", "numbers from 1 on")
-    shape, folder = parse_size(size), Path(folder)
+    if not (count >= 1 and 1 <= views <= 1000 and 1 <= workers <= 256):
+        raise InputError("--count, --views, --workers", f"{count}, {views}, {workers}", "numbers from 1 on")
+    shape, folder = _size(kind, size), Path(folder)
     options = {"kind": kind, "split": split, "views": views, "size": list(shape), "library": library}
     record = folder / f"generate-{split}.json"
-    before = _rooms_before(record, options)
+    before = _count_before(record, options)
     if before is None:
-        write_json(record, options | {"rooms": rooms})
-    _render(_jobs(folder, rooms, before or rooms, split, views, shape, library), workers, progress)
-    write_json(record, options | {"rooms": max(rooms, before or 0)})
+        write_json(record, options | {"count": count})
+    _render(_jobs(kind, folder, (count, before or count), split, views, shape, library), workers, progress)
+    write_json(record, options | {"count": max(count, before or 0)})
     return folder
 
 
-def _rooms_before(record: Path, options: dict[str, Any]) -> int | None:
-    """How many rooms an earlier call asked for; None where there was none."""
+def _count_before(record: Path, options: dict[str, Any]) -> int | None:
+    """How many worlds an earlier call asked for; None where there was none."""
     if not record.exists():
         return None
     try:
         found = json.loads(read_text(record, 1 << 16))
-        rooms = int(found.pop("rooms"))
+        count = int(found.pop("count"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(record, repr(error), "the record that `worlds generate` wrote") from None
     if found != options:
         raise InputError(record, found, f"{options}, or another folder")
-    return rooms
+    return count
 
 
 def _jobs(
-    folder: Path, rooms: int, before: int, split: str, views: int, size: tuple[int, int], library: bool
+    kind: str, folder: Path, counts: tuple[int, int], split: str, views: int, size: tuple[int, int], library: bool
 ) -> list[Job]:
-    """Shards that are missing, and the one that an earlier, smaller call could not fill."""
-    jobs = []
-    for first in range(0, rooms, ROOMS_PER_SHARD):
-        path, end = shard_path(folder, split, first), min(first + ROOMS_PER_SHARD, rooms)
+    """Shards that are missing, and the one that an earlier, smaller call could not fill; counts = now, before."""
+    jobs, (count, before) = [], counts
+    for first in range(0, count, WORLDS_PER_SHARD):
+        path, end = shards.shard_path(folder, split, first, KINDS[kind].suffix), min(first + WORLDS_PER_SHARD, count)
         short = first < before < end
         if short or not path.exists():
-            jobs.append((path, list(range(first, end)), split, views, size, library))
+            jobs.append((kind, path, list(range(first, end)), split, views, size, library))
     return jobs
 
 
@@ -193,8 +249,8 @@ def _render(jobs: list[Job], workers: int, progress: Progress) -> None:
 
 
 def _work(job: Job) -> int:
-    path, seeds, split, views, size, library = job
-    return render_shard(path, seeds, split, views, size, _library() if library else None)
+    kind, path, seeds, split, views, size, library = job
+    return KINDS[kind].render(path, seeds, split, views, size, _library() if library else None)
 
 
 @cache

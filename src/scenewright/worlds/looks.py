@@ -6,7 +6,7 @@ the texture. Train, validation and test rooms draw on disjoint variants.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scenewright.worlds.model import Material
 from scenewright.worlds.prints import Photos, printed
 from scenewright.worlds.solids import Finish
-from scenewright.worlds.textures import Texture, texture
+from scenewright.worlds.textures import Colour, Texture, texture
 
 _OFFSETS = {"train": 0, "validation": 100, "test": 200}
 _PRINT_SIZES: dict[str, tuple[float, float]] = {
@@ -30,12 +30,15 @@ _POOL = 28
 
 def surface(
     rng: np.random.Generator, split: str, kind: str, colours: Sequence[Sequence[float]], variants: int = 2,
-    gloss: float | None = None, spread: float = 0.12,
+    gloss: float | None = None, spread: float = 0.12, make: Callable[[str, int, Colour], Texture] | None = None,
 ) -> Finish:  # fmt: skip
-    """A textured finish: one of `variants` pictures of a kind in one of some sRGB colours, its shade the room's own."""
+    """A textured finish: one of `variants` pictures of a kind in one of some sRGB colours, its shade the room's own.
+
+    `make` gives the picture of (kind, number, colour); None = `textures.texture`.
+    """
     colour = colours[int(rng.integers(len(colours)))]
     number = _OFFSETS[split] + int(rng.integers(variants))
-    made = _kept(kind, number, (float(colour[0]), float(colour[1]), float(colour[2])))
+    made = (make or _kept)(kind, number, (float(colour[0]), float(colour[1]), float(colour[2])))
     shade = np.exp(rng.normal(0.0, spread) + rng.normal(0.0, spread / 3, 3) - spread)
     r, g, b = (float(min(1.0, s)) for s in shade)
     material = Material((r, g, b), made.image, made.gloss if gloss is None else gloss)
@@ -43,7 +46,7 @@ def surface(
 
 
 @lru_cache(maxsize=420)
-def _kept(kind: str, number: int, colour: tuple[float, float, float]) -> Texture:
+def _kept(kind: str, number: int, colour: Colour) -> Texture:
     """Textures of a process's rooms; the pool is small enough to be kept whole."""
     return texture(kind, number, colour)
 

@@ -85,9 +85,30 @@ class Lamp:
     cone_cos: float = -1.0
 
 
+@dataclass(frozen=True, eq=False)
+class Sky:
+    """The open air above a world without a ceiling.
+
+    Args:
+        zenith, horizon: linear RGB radiance straight up and at eye level.
+        sun: (3,) unit vector towards the sun.
+        glow: radiance of the bright sky around the sun; 0 where it is hidden.
+        cover: (n, n) float32 clouds in [0, 1], repeats; cloud: their linear RGB radiance.
+        haze_m: distance at which haze has taken all but 1/e of the light.
+    """
+
+    zenith: tuple[float, float, float]
+    horizon: tuple[float, float, float]
+    sun: tuple[float, float, float]
+    glow: float
+    cover: NDArray[np.float32]
+    cloud: tuple[float, float, float]
+    haze_m: float
+
+
 @dataclass(frozen=True)
 class Room:
-    """A furnished room: everything a renderer and a camera walk need.
+    """A furnished room, or another world in its terms: everything a renderer and a camera walk need.
 
     Args:
         kind: "kitchen", "office", "living room", "bedroom", "bathroom", "corridor" or "hall".
@@ -99,6 +120,7 @@ class Room:
         ambient: linear RGB light from everywhere.
         free: (N, 4) float32 rectangles x0 y0 x1 y1 of floor where a person can stand, clear from 0 to 2 m height.
         focus: (M, 3) float32 points worth looking at (centres of furniture, clutter, worktops).
+        sky: what rays see that leave the world; None = nothing, a closed room.
     """
 
     kind: str
@@ -111,6 +133,7 @@ class Room:
     free: NDArray[np.float32]
     focus: NDArray[np.float32]
     notes: dict[str, str] = field(default_factory=dict)
+    sky: Sky | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from scenewright.worlds.flatten import Floats, Ints
 from scenewright.worlds.indirect import LightGrid, build_grid, incoming
 from scenewright.worlds.model import Rendered, Room
 from scenewright.worlds.sensor import Sensor, develop
+from scenewright.worlds.sky import open_air_grid, through_air
 from scenewright.worlds.tracing import Hits, Sampling, Tracer
 
 _LAMP_WINDOW, _SOFT_WINDOW = 3, 5
@@ -67,7 +68,11 @@ class Renderer:
     def grid(self) -> LightGrid:
         """The room's bounced light, found when first needed."""
         if self._grid is None:
-            self._grid = build_grid(self.tracer, self.room.extent, self.room.seed)
+            sky, lamps = self.room.sky, self.room.lamps
+            grid = (
+                build_grid(self.tracer, self.room.extent, self.room.seed) if sky is None else open_air_grid(sky, lamps)
+            )
+            self._grid = grid
         return self._grid
 
     def render(
@@ -194,7 +199,7 @@ class _Light:
     """The light of one view: looked up once at the pixels' centres, then handed to every sample."""
 
     def __init__(self, renderer: Renderer, centre: Hits, camera: Camera, seed: int, quality: Quality) -> None:
-        self._tracer, self._grid = renderer.tracer, renderer.grid
+        self._tracer, self._grid, self._sky = renderer.tracer, renderer.grid, renderer.room.sky
         self._camera, self._seed, self._quality = camera, seed, quality
         lamp = self._look(centre, quality.lamp_step, _LAMP_WINDOW, quality.lamp_rays, self._lamps)
         soft = self._look(centre, quality.soft_step, _SOFT_WINDOW, 1, self._soft)
@@ -253,6 +258,7 @@ class _Light:
         phase = np.zeros(len(rows), np.int32)
         light = incoming(self._tracer, self._grid, hits, Sampling(phase, 1, 1, self._seed), self._tracer.flat.ambient)
         seen = self._tracer.emitted(hits) + hits.alb * light
+        seen = seen if self._sky is None else through_air(self._sky, seen, hits)
         out[rows] += share[keep, None].astype(np.float32) * seen
 
     def shade(self, hits: Hits, x: Floats, y: Floats) -> Floats:
@@ -267,7 +273,7 @@ class _Light:
             yy = (y + np.float32(0.5)).astype(np.int32).clip(0, self._camera.height - 1)
             xx = (x + np.float32(0.5)).astype(np.int32).clip(0, self._camera.width - 1)
             light += self._gloss[yy, xx]
-        return light
+        return light if self._sky is None else through_air(self._sky, light, hits)
 
 
 def _pose(T_world_cam: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

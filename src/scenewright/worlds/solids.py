@@ -187,6 +187,20 @@ class MeshBuilder:
             for end, sign in ((0, -1.0), (len(p) - 1, 1.0)):
                 self._fan(grid[end], tangent[end] * sign, finish)
 
+    def loft(self, rings: ArrayLike, finish: Finish) -> None:
+        """A skin over rings of points (N, M, 3), smooth along and around, closed by flat ends."""
+        grid = np.asarray(rings, np.float32)
+        around = np.roll(grid, -1, 1) - np.roll(grid, 1, 1)
+        normals = np.cross(around, np.gradient(grid, axis=0))
+        normals /= np.maximum(np.linalg.norm(normals, axis=2, keepdims=True), 1e-9)
+        middle = grid.mean(1)
+        length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(middle, axis=0), axis=1))])
+        girth = float(np.linalg.norm(np.diff(grid[len(grid) // 2], axis=0), axis=1).sum())
+        self._grid(grid, normals, length.astype(np.float32), girth, finish)
+        for end, inner in ((0, 1), (-1, -2)):
+            out = middle[end] - middle[inner]
+            self._fan(grid[end], out / max(float(np.linalg.norm(out)), 1e-9), finish)
+
     def revolve(self, profile: ArrayLike, centre: Sequence[float], finish: Finish, sides: int = 16) -> None:
         """A turned shape about the vertical through `centre`: profile (N, 2) of radius and height, from the outside
         bottom upwards (for a vessel: up outside, down inside)."""

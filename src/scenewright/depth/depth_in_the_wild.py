@@ -124,7 +124,7 @@ class DepthInTheWild(Method[OrdinalSample]):
 
     Config = DepthInTheWildConfig
     card: ClassVar[Card] = Card(
-        name="depth-in-the-wild",
+        name="depth_in_the_wild",
         title="Single-Image Depth Perception in the Wild",
         authors="W. Chen, Z. Fu, D. Yang, J. Deng",
         venue="NIPS",

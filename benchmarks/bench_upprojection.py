@@ -16,7 +16,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from scenewright.depth.fcrn import UpConv, unpool_conv5x5
+from scenewright.nn.upprojection import UpConv, unpool_conv5x5
 
 LEVELS = {
     "paper": ((1024, 512, 8, 10), (512, 256, 16, 20), (256, 128, 32, 40), (128, 64, 64, 80)),

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from scenewright.depth.fcrn import FCRN, FCRNConfig, UpConv, UpProjection, unpool_conv5x5
+from scenewright.depth.fcrn import FCRN, FCRNConfig
 from scenewright.depth.inputs import focal_factor
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
+from scenewright.nn.upprojection import UpConv, UpProjection, unpool_conv5x5
 from tolerances import close
 
 

@@ -18,19 +18,21 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values * weight).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp(min=1)
 
 
-def berhu(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+def berhu(prediction: Tensor, target: Tensor, mask: Tensor, *, per_item: bool = False) -> Tensor:
     """Reverse Huber loss (Laina et al. 2016, eq. 2): |x| up to c, (x^2 + c^2) / 2c beyond.
 
-    c is a fifth of the largest valid error of the whole batch, a constant for the gradient.
+    c is a fifth of the largest valid error, a constant for the gradient.
 
     Args:
         prediction, target, mask: (B, 1, H, W); mask is bool.
+        per_item: the largest error of each item instead of the whole batch's (the papers').
 
     Returns:
         (B,)
     """
     error = (prediction - target).abs()
-    c = 0.2 * torch.where(mask, error, 0).max().detach()
+    valid = torch.where(mask, error, 0).detach()
+    c = 0.2 * (valid.amax((1, 2, 3), keepdim=True) if per_item else valid.max())
     safe = c.clamp(min=torch.finfo(error.dtype).tiny)
     values = torch.where(error <= c, error, (error.square() + c.square()) / (2 * safe))
     return masked_mean(torch.where(c > 0, values, error), mask)

@@ -1,7 +1,7 @@
-"""Bottleneck ResNet trunks (He et al., CVPR 2016), in Caffe's and in torchvision's form.
+"""Bottleneck ResNet trunks (He et al., CVPR 2016), in Caffe's, in torchvision's and in TensorFlow's form.
 
-The two differ where a block strides (on its first 1x1 or on its 3x3), in the padding of the first pooling, in a bias
-of the first convolution and in the epsilon of batch norm. Parameter names are torchvision's.
+They differ where a block strides (on its first 1x1 or on its 3x3), in the padding of the first convolution and
+pooling, in a bias of the first convolution and in the epsilon of batch norm. Parameter names are torchvision's.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scenewright.errors import InputError
+from scenewright.nn.efficientnet import SameConv2d
 
-Variant = Literal["caffe", "torchvision"]
+Variant = Literal["caffe", "torchvision", "tensorflow"]
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
@@ -22,7 +23,7 @@ class Bottleneck(nn.Module):
 
     def __init__(self, channels: int, width: int, stride: int, variant: Variant, dilation: int = 1) -> None:
         super().__init__()
-        first, second = (stride, 1) if variant == "caffe" else (1, stride)
+        first, second = (1, stride) if variant == "torchvision" else (stride, 1)
         eps = _eps(variant)
         self.conv1 = nn.Conv2d(channels, width, 1, first, bias=False)
         self.bn1 = nn.BatchNorm2d(width, eps=eps)
@@ -49,7 +50,7 @@ class ResNet(nn.Module):
 
     Args:
         depth: 50, 101 or 152.
-        variant: "caffe" or "torchvision".
+        variant: "caffe", "torchvision" or "tensorflow" (Kuznietsov et al. 2017).
         output_stride: 32, 16 or 8. Below 32 the last groups keep their resolution and dilate their 3x3 convolutions
             instead, so that the weights stay valid; the first block of a group keeps the dilation of the group
             before (torchvision's `replace_stride_with_dilation`).
@@ -63,7 +64,8 @@ class ResNet(nn.Module):
         if output_stride not in (8, 16, 32):
             raise InputError("output stride", output_stride, "8, 16 or 32")
         self.variant = variant
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=variant == "caffe")
+        same = variant == "tensorflow"
+        self.conv1 = SameConv2d(3, 64, 7, 2, bias=False) if same else nn.Conv2d(3, 64, 7, 2, 3, bias=variant == "caffe")
         self.bn1 = nn.BatchNorm2d(64, eps=_eps(variant))
         channels, layers = 64, []
         for index, repeats in enumerate(BLOCKS[depth]):
@@ -95,8 +97,11 @@ class ResNet(nn.Module):
     def _pool(self, x: Tensor) -> Tensor:
         if self.variant == "torchvision":
             return F.max_pool2d(x, 3, 2, 1)
-        return F.max_pool2d(x, 3, 2, 0, ceil_mode=True)  # Caffe: the odd row and column at the bottom and right
+        if self.variant == "caffe":
+            return F.max_pool2d(x, 3, 2, 0, ceil_mode=True)  # the odd row and column at the bottom and right
+        height, width = (n % 2 for n in x.shape[-2:])  # "same": two more for odd sizes, one for even ones
+        return F.max_pool2d(F.pad(x, (width, 1, height, 1)), 3, 2)  # of rectified maps, so that zeros change nothing
 
 
 def _eps(variant: Variant) -> float:
-    return 1e-4 if variant == "caffe" else 1e-5
+    return {"caffe": 1e-4, "torchvision": 1e-5, "tensorflow": 1e-8}[variant]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 from torch import Tensor, nn
 
 from scenewright.errors import InputError
 from scenewright.nn.efficientnet import EfficientNetLite0
-from scenewright.nn.resnet import ResNet
+from scenewright.nn.resnet import BLOCKS, ResNet, Variant
 
-RESNETS = tuple(f"resnet{depth}-{variant}" for depth in (50, 101, 152) for variant in ("caffe", "torchvision"))
+RESNETS = {f"resnet{depth}-{variant}": (depth, variant) for depth in BLOCKS for variant in get_args(Variant)}
 
 
 def build_trunk(name: str, output_stride: int = 32) -> tuple[nn.Module, tuple[int, ...]]:
@@ -26,8 +27,7 @@ def build_trunk(name: str, output_stride: int = 32) -> tuple[nn.Module, tuple[in
     if name == "efficientnet-lite0" and output_stride == 32:
         return EfficientNetLite0(), trunk_channels(name)
     if name in RESNETS:
-        depth, variant = name.removeprefix("resnet").split("-")
-        return ResNet(int(depth), "caffe" if variant == "caffe" else "torchvision", output_stride), trunk_channels(name)
+        return ResNet(*RESNETS[name], output_stride), trunk_channels(name)
     raise InputError(
         "trunk", f"{name!r} at stride {output_stride}", f"efficientnet-lite0 at 32, or {', '.join(RESNETS)}"
     )
@@ -42,8 +42,8 @@ def normalise(image: Tensor, trunk: str) -> Tensor:
     """RGB in [0, 1] -> what the trunk's weights were trained on."""
     if trunk == "efficientnet-lite0":
         return (255 * image - 127) / 128
-    if trunk.endswith("-caffe"):
-        return 255 * image  # FCRN's released NYU weights take raw RGB, no mean subtracted
+    if trunk.endswith(("-caffe", "-tensorflow")):
+        return 255 * image  # the weights that FCRN and Kuznietsov et al. released take raw RGB, no mean subtracted
     mean, std = image.new_tensor([0.485, 0.456, 0.406]), image.new_tensor([0.229, 0.224, 0.225])
     return (image - mean[:, None, None]) / std[:, None, None]
 

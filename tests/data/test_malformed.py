@@ -311,7 +311,7 @@ TABLE: dict[str, Reader] = {
     "kitti frame": Reader(
         lambda f: next(kitti_world.raw(f).rglob("*.bin")), lambda p: KittiRaw(p.parents[4])[0], (KittiRaw,)
     ),
-    "stereo": Reader(middlebury, first_item(StereoPairs), (StereoPairs,), hostile=(b"cam0=[nan 0 1]\n",), optional=True),
+    "stereo": Reader(middlebury, first_item(StereoPairs), (StereoPairs,), hostile=(b"cam0=[nan 0]\n",), optional=True),
     "stereo map": Reader(beside(middlebury, "disp0.pfm"), first_item(StereoPairs), (StereoPairs,), optional=True),
     "odometry": Reader(odometry, frames(), (read_kitti_odometry,), hostile=(b"P2: 1 2 3\n",)),
     "odometry times": Reader(beside(odometry, "times.txt"), frames(), (read_kitti_odometry,), hostile=(b"0\nnan\n",)),

@@ -48,7 +48,7 @@ class TestPfm:
             (b"Pf 2 2 -1.0\n" + bytes(15), "15 bytes"),
             (b"Pf 60000 60000 -1.0\n", "60000x60000"),
             (b"Pf 0 4 -1.0\n", "0x4"),
-            (b"Pf 1 1 e \n1234", "a finite number"),
+            (b"Pf 1 1 e\n1234", "a finite number"),
             (b"Pf 1 1 -1.0\n" + struct.pack("<f", float("nan")), "no numbers"),
         ],
     )

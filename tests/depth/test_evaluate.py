@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from scenewright.depth.data import room_samples, sequence_samples
-from scenewright.depth.evaluate import iou_of, label_iou, method_predictor, score
+from scenewright.data.items import FocalStack, OrdinalView, View
+from scenewright.depth.data import disparity_order, reader_samples, room_samples, sample_of, sequence_samples
+from scenewright.depth.evaluate import iou_of, label_iou, method_predictor, score, score_focus, score_order
 from scenewright.depth.protocols import PROTOCOLS, STRIDE
-from scenewright.depth.task import DepthPrediction, DepthSample
+from scenewright.depth.task import DepthPrediction, DepthSample, FocalStackSample, OrdinalSample, StereoSample
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
 from scenewright.labels import LABELS
@@ -110,3 +111,72 @@ def test_rooms_become_training_and_test_items(tmp_path) -> None:
     assert not torch.equal(a.image, c.image)
     assert a.depth_m.shape == (1, 32, 48)
     assert data.record["rooms"] == 1
+
+
+def view(height: int = 6, width: int = 8, **what) -> View:
+    return View("a", np.full((height, width, 3), 51, np.uint8), **what)
+
+
+def test_an_item_becomes_the_sample_that_it_can_be() -> None:
+    plain = sample_of(view())
+    assert isinstance(plain, DepthSample)
+    assert plain.image[0, 0, 0, 0] == pytest.approx(0.2)
+    assert not plain.depth_m.any()
+    assert plain.camera.size == (6, 8)
+    pair = view(camera=Camera.from_fov(8, 6, 70), right=np.zeros((6, 8, 3), np.uint8), baseline_m=0.5)
+    assert isinstance(sample_of(pair), StereoSample)
+    assert sample_of(pair).baseline_m.tolist() == [0.5]
+    assert isinstance(sample_of(view(right=np.zeros((6, 8, 3), np.uint8))), DepthSample)
+    points = np.array([[[0, 1], [5, 7]]])
+    ordinal = sample_of(OrdinalView("a", view().image, points, np.array([-1])))
+    assert isinstance(ordinal, OrdinalSample)
+    assert ordinal.points.shape == (1, 1, 2, 2)
+
+
+def test_a_reader_is_skipped_through() -> None:
+    assert len(list(reader_samples([view()] * 5, every=2))) == 3  # type: ignore[arg-type]
+
+
+def test_pairs_of_a_disparity_are_clear_and_half_on_one_row() -> None:
+    disp = np.random.default_rng(1).uniform(1, 30, (60, 80)).astype(np.float32)
+    disp[:, :5] = 0
+    found = disparity_order(view(60, 80, disp_px=disp), 200, seed=0)
+    first, second = (disp[found.points[:, k, 0], found.points[:, k, 1]] for k in (0, 1))
+    assert (np.minimum(first, second) > 0).all()
+    assert (np.maximum(first, second) >= 1.05 * np.minimum(first, second)).all()
+    np.testing.assert_array_equal(found.relation, np.where(first > second, 1, -1))  # a larger disparity is nearer
+    assert (found.points[:100, 0, 0] == found.points[:100, 1, 0]).all()
+    again = disparity_order(view(60, 80, disp_px=disp), 200, seed=0)
+    np.testing.assert_array_equal(found.points, again.points)
+    for flat in (np.zeros((60, 80), np.float32), np.ones((60, 80), np.float32)):
+        with pytest.raises(InputError):
+            disparity_order(view(60, 80, disp_px=flat), 200, seed=0)
+
+
+def test_order_is_scored_over_all_pairs() -> None:
+    """Depth grows with the column: of four pairs, one on a row is right, one wrong; the tie of the column is wrong."""
+    depth = np.broadcast_to(np.arange(8, dtype=np.float32), (6, 8))
+    points = np.array([[[0, 1], [0, 5]], [[0, 5], [0, 1]], [[0, 3], [4, 3]], [[1, 1], [2, 6]]])
+    sample = sample_of(OrdinalView("a", view().image, points, np.array([1, 1, 1, 1])))
+    found = score_order({"x": lambda s: depth}, [sample])["x"]
+    assert found == {"WHDR": 0.5, "WHDR same row": 0.5, "WHDR other rows": 0.5}
+    with pytest.raises(InputError, match="none that are ordered"):
+        score_order({"x": lambda s: depth}, [])
+
+
+def test_focus_is_scored_where_truth_is() -> None:
+    stack = np.zeros((3, 6, 8, 3), np.uint8)
+    focus = np.array([0.5, 1, 2], np.float32)
+    camera = Camera.from_fov(8, 6, 60)
+    truth = np.full((6, 8), 1.4125, np.float32)  # 0.1 px
+    samples = [sample_of(FocalStack("a", stack, focus, camera, t)) for t in (truth, 0 * truth)]
+    assert isinstance(samples[0], FocalStackSample)
+    found = score_focus({"x": lambda s: np.full((6, 8), 0.70625, np.float32)}, samples)["x"]  # type: ignore[arg-type]
+    assert found["MSE"] == pytest.approx(0.01, rel=1e-4)
+    assert found["badpix"] == 1
+
+
+def test_a_method_is_not_given_what_it_cannot_use() -> None:
+    stack = sample_of(FocalStack("a", np.zeros((3, 6, 8, 3), np.uint8), np.array([1, 2, 3], np.float32), CAMERA))
+    with pytest.raises(InputError, match="a focal stack"):
+        method_predictor(Guess())(stack)

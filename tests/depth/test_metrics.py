@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenewright.depth.metrics import depth_figures, mean_figures
+from scenewright.depth.metrics import depth_figures, mean_figures, moments, pooled
 from scenewright.errors import InputError
 
 TRUTH = np.array([[1.0, 2.0, 4.0, 0.0]])
@@ -72,3 +72,28 @@ def test_mean_over_images() -> None:
     assert mean_figures([{"a": 1.0}, {"a": 3.0}]) == {"a": 2.0}
     with pytest.raises(InputError):
         mean_figures([])
+
+
+def test_pooled_is_over_all_pixels_of_all_images() -> None:
+    """Brute force: the figures of both images laid side by side."""
+    rng = np.random.default_rng(0)
+    images = [(rng.uniform(1, 9, (k, 5)), rng.uniform(1, 9, (k, 5))) for k in (2, 7)]
+    found = pooled([moments(prediction_m=p, truth_m=g, cap_m=10.0, median_scaled=False) for p, g in images])
+    expected = figures(np.concatenate([p for p, _ in images]), np.concatenate([g for _, g in images]))
+    assert found == pytest.approx(expected)
+
+
+def test_pooled_differs_from_the_mean_over_images_where_it_should() -> None:
+    """Errors of 0 and 2 m on one pixel each: RMSE pooled sqrt(2), mean of images 1."""
+    rows = [moments(prediction_m=np.array([[p]]), truth_m=np.array([[4.0]]), cap_m=10.0, median_scaled=False)
+            for p in (4.0, 6.0)]  # fmt: skip
+    assert pooled(rows)["RMSE"] == pytest.approx(np.sqrt(2))
+    assert mean_figures([m.figures() for m in rows])["RMSE"] == pytest.approx(1)
+    assert pooled(rows)["AbsRel"] == pytest.approx(0.25)
+    assert pooled(rows[1:])["SILog"] == 0
+    with pytest.raises(InputError, match="no image"):
+        pooled([])
+
+
+def test_no_cap_at_all() -> None:
+    assert figures(np.array([[500.0]]), np.array([[400.0]]), cap=np.inf)["AbsRel"] == 0.25

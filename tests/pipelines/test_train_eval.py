@@ -42,7 +42,7 @@ def test_training_leaves_a_log_with_validation_and_loadable_weights(weights: Pat
 
 def test_the_command_goes_on_with_a_finished_run(rooms: Path, weights: Path, capsys: pytest.CaptureFixture) -> None:
     before = (weights / "model.safetensors").read_bytes()
-    arguments = ["train", "fcrn", "--rooms", str(rooms), "--run", str(weights.parent), "--steps", "2", "--threads", "1"]
+    arguments = ["train", "fcrn", "--data", str(rooms), "--run", str(weights.parent), "--steps", "2", "--threads", "1"]
     assert main(arguments) == 0
     assert str(weights) in capsys.readouterr().out
     assert (weights / "model.safetensors").read_bytes() == before
@@ -64,10 +64,10 @@ def test_eval_stores_results_and_draws_a_sheet(
     ]
     assert main([*arguments, "--results", str(tmp_path / "results"), "--sheet", str(sheet), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert set(printed["scores"]) == {str(weights), "constant", "mean-map"}
+    assert set(printed["scores"]) == {str(weights), "constant", "mean-map", "image-height"}
     assert 0 <= printed["labels"]["mIoU"] <= 1
     stored = {r.method: r for r in scoreboard.read_all(tmp_path / "results" / "depth" / "rooms-test")}
-    assert set(stored) == {"fcrn", "constant", "mean-map"}
+    assert set(stored) == {"fcrn", "constant", "mean-map", "image-height"}
     assert stored["constant"].baseline
     assert stored["fcrn"].weights_sha256
     assert stored["fcrn"].figures["AbsRel"] == pytest.approx(printed["scores"][str(weights)]["raw"]["AbsRel"])
@@ -103,8 +103,8 @@ def test_every_skips_items(rooms: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "fcrn", "--rooms", "nowhere"], "no views"),
-        (["train", "pixels", "--rooms", "nowhere"], "method"),
+        (["train", "fcrn", "--data", "nowhere"], "no views"),
+        (["train", "pixels", "--data", "nowhere"], "method"),
         (["eval", "fcrn", "--data", "nowhere", "--protocol", "nyu"], "--protocol"),
         (["eval", "reconstruct", "--data", "nowhere"], "no protocol"),
         (["eval", "reconstruct", "--data", "nowhere", "--protocol", "demo-clip", "--results", "r"], "nowhere"),

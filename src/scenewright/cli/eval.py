@@ -16,39 +16,75 @@ def command(
     data: str,
     protocol: str | None = None,
     every: int = 1,
-    mean_from: Path | None = None,
+    mean_from: str | None = None,
+    files: Path | None = None,
+    split: str | None = None,
     results: Path | None = None,
     sheet: Path | None = None,
+    depth: str = "fcrn",
+    as_printed: bool = False,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> int:
     """Measure a depth method on data with truth, raw and after per-image median scaling, trivial rows beside it.
 
     Args:
         method: a method with shipped weights, a folder of weights, or "reconstruct" for a finished scene.
-        data: rooms:FOLDER[:SPLIT], the folder of a sequence with depth, or a Scene folder with "reconstruct".
-        protocol: a named protocol (rooms-test, redkitchen, demo-clip, tum-desk, rgbd-singles); sets `every`.
+        data: rooms:FOLDER[:SPLIT], the folder of a sequence with depth, a data set that `scenewright data check`
+            knows (its path, or KIND:PATH), or a Scene folder with "reconstruct".
+        protocol: a named protocol; it sets every, crop, cap and scaling. Any wrong name lists them all.
         every: use each n-th item.
-        mean_from: folder of rooms whose training split makes the mean map.
+        mean_from: folder of rooms, or a data set, whose training depth makes the mean map and image-height prior.
+        files: list of frames of a KITTI split, in Monodepth's or Monodepth2's form.
+        split: train, val or test, of a data set that has them.
         results: root folder under which to store the figures with their protocol.
         sheet: picture to write: the four best and the four worst items, with their figures.
+        depth: with "reconstruct --protocol rooms-walks", which films and reconstructs the walks in the folder `data`:
+            the depth source, as `scenewright reconstruct` has it.
+        as_printed: likewise, by the paper's tracker without the corner odometry.
         as_json: print all figures as JSON.
     """
+    if method == "reconstruct" and protocol == "rooms-walks":
+        return _walks(Path(data), depth, as_printed, results)
     if method == "reconstruct":
         return _scene(Path(data), protocol, results)
     from scenewright.pipelines.evaluate import evaluate
 
-    found = evaluate(method, data, protocol=protocol, every=every, mean_from=mean_from, results=results, sheet=sheet)
+    found = evaluate(
+        method, data, protocol=protocol, every=every, mean_from=mean_from, results=results, sheet=sheet, files=files,
+        split=split,
+    )  # fmt: skip
     if as_json:
         rows = {name: {"raw": s.raw, "scaled": s.scaled} for name, s in found.scores.items()}
-        print(json.dumps({"scores": rows, "labels": found.labels}, indent=2))
+        record = {"figures": found.figures, "scores": rows, "labels": found.labels, "items": found.items}
+        print(json.dumps(record, indent=2))
         return 0
-    print(f"{'':<28}{'AbsRel':>8}{'delta1':>8}  scaled: {'AbsRel':>8}{'delta1':>8}{'within10':>10}")
-    for name, s in found.scores.items():
-        raw, scaled = s.raw, s.scaled
-        head = f"{name[-27:]:<28}{raw['AbsRel']:>8.3f}{raw['delta1']:>8.3f}"
-        print(f"{head}          {scaled['AbsRel']:>8.3f}{scaled['delta1']:>8.3f}{scaled['within10']:>10.3f}")
+    shown = protocol_columns(protocol, found.figures[method])
+    print(f"{found.items} items".ljust(28) + "".join(f"{name:>{max(9, len(name) + 2)}}" for name in shown))
+    for row, figures in found.figures.items():
+        print(f"{row[-27:]:<28}" + "".join(f"{figures[name]:>{max(9, len(name) + 2)}.4g}" for name in shown))
     for name, iou in found.labels.items():
         print(f"  IoU {name:<12}{iou:>8.3f}")
+    return 0
+
+
+def protocol_columns(protocol: str | None, figures: dict[str, float]) -> list[str]:
+    """The figures to print: the protocol's own, or the first few."""
+    from scenewright.depth.protocols import MEASURES, METRICS
+
+    metrics = MEASURES[protocol].protocol.metrics if protocol else METRICS
+    return [m.name for m in metrics if m.name in figures] or list(figures)
+
+
+def _walks(folder: Path, depth: str, as_printed: bool, results: Path | None) -> int:
+    from scenewright.cli.show import progress_bar
+    from scenewright.pipelines.score_walks import score_walks
+
+    with progress_bar() as progress:
+        figures, rooms = score_walks(folder, depth=depth, as_printed=as_printed, results=results, progress=progress)
+    print(f"{'':<24}{'mean':>12}" + "".join(f"{kind:>12}" for kind in rooms))
+    for name, value in figures.items():
+        row = "".join(f"{room[name]:>12.4g}" for room in rooms.values() if name in room)
+        print(f"{name:<24}{value:>12.4g}{row}")
     return 0
 
 

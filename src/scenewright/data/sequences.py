@@ -113,9 +113,14 @@ def _camera(
         return _fit(_given(intrinsics, width, height), width, height, "intrinsics"), "option"
     if layout is not None and layout.camera is not None:
         return _fit(layout.camera, width, height, layout.camera_file), layout.camera_source
+    return guessed_camera(width, height), "guess"
+
+
+def guessed_camera(width: int, height: int) -> Camera:
+    """The camera of pictures that nothing is known of: 60 degrees along the longest side."""
     longest = max(width, height)
     focal = Camera.from_fov(longest, longest, GUESSED_FOV_DEG).numbers[0]
-    return Camera.from_parameters(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2), "guess"
+    return Camera.from_parameters(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
 def _given(intrinsics: Intrinsics, width: int, height: int) -> Camera:

@@ -1,6 +1,7 @@
 """Folders of rectified pairs: Middlebury 2014 (im0, im1, disp0.pfm, calib.txt), pairs named left and right, KITTI 2015.
 
-Depth = f B / (d + doffs), doffs being how far the right principal point lies to the right of the left one.
+Depth = f B / (d + doffs), doffs being how far the right principal point lies to the right of the left one. Items come
+with the offset taken out: the right picture is moved by it, and the disparity holds it, so that z = f B / d.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from scenewright.data.images import read_depth_png, read_image
-from scenewright.data.items import Floats, View, check_same_size
+from scenewright.data.items import Floats, Image, View, check_same_size
 from scenewright.data.kitti_calibration import camera_of, matrix_of, read_calibration
 from scenewright.data.layout import natural_key
 from scenewright.data.pfm import read_pfm
@@ -92,15 +94,23 @@ class StereoPairs:
         name = left.stem if self._kitti is not None else left.parent.name
         if rig is None:
             return View(name, image, None, None, other, None, disp)
+        disp = None if disp is None else np.where(disp > 0, np.maximum(disp + rig.doffs_px, 0), 0).astype(np.float32)
         depth_m = None if disp is None else depth_of(disp, rig)
-        return View(name, image, rig.camera, depth_m, other, rig.baseline_m, disp)
+        return View(name, image, rig.camera, depth_m, _aligned(other, rig), rig.baseline_m, disp)
 
 
 def depth_of(disp_px: Floats, rig: Rig) -> Floats:
-    """z-depth in metres, 0 where the disparity is unknown or behind infinity."""
-    total = disp_px + rig.doffs_px
-    known = (disp_px > 0) & (total > 0)
-    return np.where(known, rig.camera.numbers[0] * rig.baseline_m / np.where(known, total, 1), 0).astype(np.float32)
+    """z-depth f B / d in metres, 0 where the disparity (offset included) is 0, unknown."""
+    known = disp_px > 0
+    return np.where(known, rig.camera.numbers[0] * rig.baseline_m / np.where(known, disp_px, 1), 0).astype(np.float32)
+
+
+def _aligned(right: Image, rig: Rig) -> Image:
+    """The right picture moved left by the offset, as if both cameras had one principal point: then d = f B / z."""
+    if rig.doffs_px == 0:
+        return right
+    move = np.array([[1, 0, -rig.doffs_px], [0, 1, 0]], np.float64)
+    return np.asarray(cv2.warpAffine(right, move, right.shape[1::-1], flags=cv2.INTER_LINEAR), np.uint8)
 
 
 def _pair(folder: Path) -> tuple[Path, Path] | None:

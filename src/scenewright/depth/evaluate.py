@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scenewright.depth.metrics import depth_figures, mean_figures
-from scenewright.depth.task import DepthMethod, DepthSample
+from scenewright.depth.focus import focus_figures
+from scenewright.depth.metrics import Moments, mean_figures, moments, pooled
+from scenewright.depth.ordinal import differences, whdr
+from scenewright.depth.task import DepthMethod, DepthSample, FocalStackSample, OrdinalSample
 from scenewright.errors import InputError
 from scenewright.labels import LABELS
 
 FloatImage = NDArray[np.float32]
-Predictor = Callable[[DepthSample], FloatImage]
+Predictor = Callable[[Any], FloatImage]
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Scores:
     """One predictor's figures on a set.
 
     Args:
-        raw, scaled: means over images, as predicted and after per-image median scaling.
+        raw, scaled: over the set, as predicted and after per-image median scaling.
         per_image: raw and scaled figures of each image.
         truth, predicted: (N,) medians over valid pixels, metres: their ratio is the scale error of each image.
     """
@@ -40,19 +43,39 @@ class Scores:
         return float(np.std(np.log(self.predicted / self.truth)))
 
 
-def method_predictor(method: DepthMethod) -> Predictor:
-    """A predictor from any depth method."""
+def method_predictor(method: Any) -> Predictor:
+    """A predictor from any depth method: it is shown the picture, or the whole stack if that is what it takes.
 
-    def predict(sample: DepthSample) -> FloatImage:
-        with torch.autocast(sample.image.device.type, dtype=torch.bfloat16):
-            return method.predict(sample.image, sample.camera).depth_m[0, 0].float().numpy()
+    The predictor raises InputError for a sample that the method cannot use.
+    """
+    needs_stack = isinstance(method.example(1, 0), FocalStackSample) if hasattr(method, "example") else False
+
+    def predict(sample: Any) -> FloatImage:
+        if needs_stack != isinstance(sample, FocalStackSample):
+            found, expected = ("a picture", "focal stacks") if needs_stack else ("a focal stack", "pictures")
+            raise InputError("data", found, f"{expected}, which this method takes")
+        with torch.autocast(sample.camera.K.device.type, dtype=torch.bfloat16):
+            if needs_stack:
+                found_m = method.predict(sample.stack, sample.camera, sample.focus_m).depth_m
+            else:
+                found_m = method.predict(sample.image, sample.camera).depth_m
+            return found_m[0, 0].float().numpy()
 
     return predict
 
 
-def score(predictors: dict[str, Predictor], samples: Iterable[DepthSample], cap_m: float) -> dict[str, Scores]:
-    """Run every predictor over every item once; items are batches of one."""
-    rows: dict[str, list[tuple[dict[str, float], dict[str, float]]]] = {name: [] for name in predictors}
+def score(
+    predictors: dict[str, Predictor], samples: Iterable[Any], cap_m: float, *, pool: bool = False
+) -> dict[str, Scores]:
+    """Run every predictor over every item once; items are batches of one, with depth.
+
+    Args:
+        predictors: by name.
+        samples: `DepthSample` or `StereoSample`; `crops.restricted` has taken out what does not count.
+        cap_m: truth from there on does not count either; predictions are clamped to it.
+        pool: the figures of the set are over all pixels of all images, not means over images.
+    """
+    rows: dict[str, list[tuple[Moments, Moments]]] = {name: [] for name in predictors}
     medians: dict[str, list[tuple[float, float]]] = {name: [] for name in predictors}
     for sample in measurable(samples, cap_m):
         truth = sample.depth_m[0, 0].numpy()
@@ -60,23 +83,66 @@ def score(predictors: dict[str, Predictor], samples: Iterable[DepthSample], cap_
         for name, predict in predictors.items():
             predicted = predict(sample)
             raw, scaled = (
-                depth_figures(prediction_m=predicted, truth_m=truth, cap_m=cap_m, median_scaled=s)
-                for s in (False, True)
+                moments(prediction_m=predicted, truth_m=truth, cap_m=cap_m, median_scaled=s) for s in (False, True)
             )
             rows[name].append((raw, scaled))
             medians[name].append((float(np.median(truth[valid])), float(np.median(predicted[valid]))))
-    return {name: _summary(rows[name], medians[name]) for name in predictors}
+    return {name: _summary(rows[name], medians[name], pool) for name in predictors}
 
 
-def measurable(samples: Iterable[DepthSample], cap_m: float) -> Iterator[DepthSample]:
+def measurable(samples: Iterable[Any], cap_m: float) -> Iterator[Any]:
     """The items of which any pixel has true depth within the cap: those that `score` counts, in its order."""
     return (s for s in samples if bool(((s.depth_m > 1e-3) & (s.depth_m < cap_m)).any()))
 
 
-def _summary(rows: list[tuple[dict[str, float], dict[str, float]]], medians: list[tuple[float, float]]) -> Scores:
+def _summary(rows: list[tuple[Moments, Moments]], medians: list[tuple[float, float]], pool: bool) -> Scores:
     pairs = np.array(medians, np.float64).reshape(-1, 2)
-    raw, scaled = mean_figures([r for r, _ in rows]), mean_figures([s for _, s in rows])
-    return Scores(raw, scaled, rows, pairs[:, 0], pairs[:, 1])
+    per_image = [(raw.figures(), scaled.figures()) for raw, scaled in rows]
+    if pool:
+        raw, scaled = pooled([r for r, _ in rows]), pooled([s for _, s in rows])
+    else:
+        raw, scaled = mean_figures([r for r, _ in per_image]), mean_figures([s for _, s in per_image])
+    return Scores(raw, scaled, per_image, pairs[:, 0], pairs[:, 1])
+
+
+def score_order(predictors: dict[str, Predictor], samples: Iterable[OrdinalSample]) -> dict[str, dict[str, float]]:
+    """Share of all ordered pairs of all images in the wrong order: "WHDR", "WHDR same row", "WHDR other rows".
+
+    Raises:
+        InputError: no item; in a kind without pairs, the figure is left out.
+    """
+    rows: dict[str, list[NDArray[np.float64]]] = {name: [] for name in predictors}
+    for sample in samples:
+        points, relation = sample.points[0].numpy(), sample.relation[0].numpy()
+        for name, predict in predictors.items():
+            difference = differences(predict(sample), points)
+            rows[name].append(np.stack([difference, relation, points[:, 0, 0] == points[:, 1, 0]], 1))
+    return {name: _order_figures(np.concatenate([np.zeros((0, 3)), *found])) for name, found in rows.items()}
+
+
+def _order_figures(rows: NDArray[np.float64]) -> dict[str, float]:
+    """Figures of (difference, relation, whether on one row) of each pair."""
+    rows = rows[rows[:, 1] != 0]
+    if not len(rows):
+        raise InputError("pairs", "none that are ordered", "at least one")
+    same = rows[:, 2] == 1
+    kinds = {"WHDR": np.ones(len(rows), bool), "WHDR same row": same, "WHDR other rows": ~same}
+    return {name: whdr(rows[k, 0], rows[k, 1].astype(np.int64)) for name, k in kinds.items() if k.any()}
+
+
+def score_focus(predictors: dict[str, Predictor], samples: Iterable[FocalStackSample]) -> dict[str, dict[str, float]]:
+    """Means over stacks of `focus.focus_figures`; stacks without truth in its range are left out.
+
+    Raises:
+        InputError: no stack with truth.
+    """
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in predictors}
+    for sample in samples:
+        truth = sample.depth_m[0, 0].numpy()
+        if ((truth >= 0.5) & (truth <= 7.0)).any():
+            for name, predict in predictors.items():
+                rows[name].append(focus_figures(predict(sample), truth))
+    return {name: mean_figures(found) for name, found in rows.items()}
 
 
 def label_iou(method: DepthMethod, samples: Iterable[DepthSample]) -> dict[str, float]:

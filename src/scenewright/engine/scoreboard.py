@@ -260,6 +260,20 @@ def _caption(p: Protocol) -> str:
     return f"{'; '.join(parts)}.{notes} Protocol `{p.name}` {p.hash}; baselines in italics."
 
 
+def tables_of(root: str | Path, task: str) -> dict[str, str]:
+    """The markdown table of every protocol of a task that has results, by the protocol's name.
+
+    Raises:
+        InputError: no results of such a task.
+    """
+    folder = Path(root) / task
+    found = {p.name: read_all(p) for p in sorted(folder.iterdir()) if p.is_dir()} if folder.is_dir() else {}
+    tables = {name: table(results) for name, results in found.items() if results}
+    if not tables:
+        raise InputError(f"scoreboard {task}", "no stored results", f"results in {folder}")
+    return tables
+
+
 def rewrite_tables(markdown: str | Path, root: str | Path) -> bool:
     """Fill the blocks `<!-- scoreboard:TASK/PROTOCOL -->` ... `<!-- /scoreboard -->` of a file from stored results.
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenewright.data.sequences import open_sequence
-from scenewright.depth.baselines import MeanMap
-from scenewright.depth.data import room_samples, sequence_samples
-from scenewright.depth.evaluate import Scores, label_iou, method_predictor, score
-from scenewright.depth.protocols import CAP_M, PROTOCOLS, STRIDE
-from scenewright.depth.task import DepthSample
+from scenewright.depth.baselines import HeightPrior, MeanMap, constant_depth, lower_is_nearer, sgbm_depth
+from scenewright.depth.crops import restricted
+from scenewright.depth.evaluate import Predictor, Scores, label_iou, method_predictor, score, score_focus, score_order
+from scenewright.depth.focus import variance_of_laplacian
+from scenewright.depth.protocols import MEASURES, Measure, unnamed
+from scenewright.depth.task import FocalStackSample, OrdinalSample, StereoSample
 from scenewright.engine.scoreboard import measured, store
 from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
+from scenewright.pipelines.data_sources import samples_of, source_fingerprint, training_maps
 from scenewright.pipelines.sheet import write_sheet
-from scenewright.worlds.dataset import RoomFrames
 
-CONSTANT_M = 2.2
+__all__ = ["Evaluation", "evaluate", "samples_of", "source_fingerprint"]
+
+Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,16 @@ class Evaluation:
     """What was measured.
 
     Args:
-        scores: by predictor: the method, then the trivial ones.
+        figures: by predictor, the method first, then what it must beat; "NAME scaled" after median scaling.
+        scores: of depth maps in full; empty for pairs of points and focal stacks.
         labels: IoU by class and their mean, where both sides have labels.
+        items: how many items counted.
     """
 
-    scores: dict[str, Scores]
-    labels: dict[str, float]
+    figures: dict[str, Figures]
+    scores: dict[str, Scores] = field(default_factory=dict)
+    labels: Figures = field(default_factory=dict)
+    items: int = 0
 
 
 def evaluate(
@@ -45,90 +50,162 @@ def evaluate(
     *,
     protocol: str | None = None,
     every: int = 1,
-    mean_from: Path | None = None,
+    mean_from: str | Path | None = None,
     results: Path | None = None,
     sheet: Path | None = None,
+    files: Path | None = None,
+    split: str | None = None,
 ) -> Evaluation:
     """Score weights on a source with truth.
 
     Args:
         name: method with shipped weights, or a folder of weights.
-        source: `rooms:FOLDER[:SPLIT]`, or a sequence with depth (clip, TUM, 7-Scenes).
-        protocol: name of a protocol; it then sets `every`, and results can be stored under it.
+        source: as `samples_of` reads it.
+        protocol: name of a protocol; it then sets `every`, crop, cap and scaling, and results can be stored under it.
         every: use each n-th item.
-        mean_from: folder of rooms whose training split makes the mean map.
+        mean_from: folder of rooms, or a data set, whose training depth makes the mean map and the image-height prior.
         results: root folder to store results under; needs a protocol.
         sheet: picture to write with the four best and the four worst items.
+        files: the list of frames of a KITTI split.
+        split: of a data set that has several; a protocol sets its own.
 
     Raises:
-        InputError: no such protocol, or results without one.
+        InputError: no such protocol, results without one or of another number of items, or a method that cannot use
+            the data.
     """
-    if protocol is not None and protocol not in PROTOCOLS:
-        raise InputError("--protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
+    if protocol is not None and protocol not in MEASURES:
+        raise InputError("--protocol", repr(protocol), f"one of {', '.join(MEASURES)}")
     if results is not None and protocol is None:
         raise InputError("--results", "no protocol", "--protocol NAME: figures without one cannot be stored")
-    every = STRIDE[protocol] if protocol else every
+    how = MEASURES[protocol] if protocol else None
+    options = {"files": files, "split": split, **(how.options if how else {})}
+    data = _Data(source, how.every if how else every, how.kind if how else "depth", options)
+    first = data.first()
+    how = how or unnamed(_kind_of(first), every)
     method: Any = load(name)
-    predictors = {name: method_predictor(method), "constant": _constant}
-    if mean_from is not None:
-        predictors["mean-map"] = _mean_map(mean_from)
-    scores = score(predictors, samples_of(source, every), CAP_M)
-    labels = label_iou(method, samples_of(source, every)) if source.startswith("rooms:") else {}
-    if results is not None and protocol is not None:
-        data = {"items": len(scores[name].per_image), "sha256": source_fingerprint(source, every)}
-        _store(name, protocol, scores, data, results)
-    if sheet is not None:
-        means = ", ".join(f"{key} {scores[name].scaled[key]:.3f}" for key in ("AbsRel", "delta1", "within10"))
-        title = f"{method.card.name}, {protocol or source}, items: {len(scores[name].per_image)}. {means}"
-        write_sheet(
-            sheet, f"{title} after one factor per item", predictors[name], samples_of(source, every), scores[name]
-        )
-    return Evaluation(scores, labels)
+    predictors = {name: method_predictor(method), **_trivial(first, how, mean_from)}
+    found = _measured(method, data, how, predictors)
+    if results is not None:
+        _store(name, how, found, data.fingerprint(), results)
+    if sheet is not None and found.scores:
+        _draw(sheet, method.card.name, predictors[name], data, how, found.scores[name])
+    return found
 
 
-def _constant(sample: DepthSample) -> NDArray[np.float32]:
-    return np.full(tuple(sample.depth_m.shape[-2:]), CONSTANT_M, np.float32)
+@dataclass(frozen=True)
+class _Data:
+    """A source that can be gone through again and again."""
+
+    source: str
+    every: int
+    kind: str
+    options: Mapping[str, Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        return samples_of(self.source, self.every, self.kind, self.options)
+
+    def first(self) -> Any:
+        found = next(iter(self), None)
+        if found is None:
+            raise InputError(self.source, "no item with truth", "at least one")
+        return found
+
+    def fingerprint(self) -> str:
+        return source_fingerprint(self.source, self.every, self.options)
 
 
-def _mean_map(folder: Path) -> Any:
-    frames = RoomFrames(folder, "train")
-    step = max(1, len(frames) // 2000)
-    mean = MeanMap().fit(frames[i].depth_m for i in range(0, len(frames), step))
-    return lambda sample: mean.predict((sample.depth_m.shape[-2], sample.depth_m.shape[-1]))
+def _kind_of(sample: Any) -> str:
+    if isinstance(sample, OrdinalSample):
+        return "ordinal"
+    return "focus" if isinstance(sample, FocalStackSample) else "depth"
 
 
-def samples_of(source: str, every: int) -> Iterator[DepthSample]:
-    """Items of a source, batches of one."""
-    if source.startswith("rooms:"):
-        return islice(room_samples(_rooms(source)), 0, None, every)
-    return sequence_samples(source, every)
+def _measured(method: Any, data: _Data, how: Measure, predictors: dict[str, Predictor]) -> Evaluation:
+    if how.kind == "ordinal":
+        return Evaluation(score_order(predictors, data), items=sum(1 for _ in data))
+    if how.kind == "focus":
+        return Evaluation(score_focus(predictors, data), items=sum(1 for _ in data))
+    scores = score(predictors, restricted(data, how.crop, how.cap_m), how.cap_m, pool=how.pooled)
+    labels = label_iou(method, data) if data.source.startswith("rooms:") and _knows_labels(method) else {}
+    items = len(next(iter(scores.values())).per_image)
+    return Evaluation({name: _figures(s, how.scaling) for name, s in scores.items()}, scores, labels, items)
 
 
-def source_fingerprint(source: str, every: int) -> str:
-    """SHA-256 of what `samples_of` is made of."""
-    if source.startswith("rooms:"):
-        return _rooms(source).fingerprint(every)
-    return open_sequence(source, every=every).fingerprint()
+def _knows_labels(method: Any) -> bool:
+    return bool(getattr(method.config, "classes", 0))
 
 
-def _rooms(source: str) -> RoomFrames:
-    folder, _, split = source[6:].partition(":")
-    return RoomFrames(folder, split or "test")
+def _figures(scores: Scores, scaling: str) -> Figures:
+    if scaling == "both":
+        return {**scores.raw, **{f"{name} scaled": value for name, value in scores.scaled.items()}}
+    return scores.scaled if scaling == "median" else scores.raw
 
 
-def _store(name: str, protocol: str, scores: dict[str, Scores], data: dict[str, Any], root: Path) -> None:
-    for row, s in scores.items():
-        figures = {**s.raw, **{f"{key} scaled": value for key, value in s.scaled.items()}}
-        method = load(name).card.name if row == name else row
-        baseline = row != name
+def _trivial(first: Any, how: Measure, mean_from: str | Path | None) -> dict[str, Predictor]:
+    """What a method must beat on this kind of data, by name."""
+    found: dict[str, Predictor] = {}
+    if how.kind == "depth":
+        found["constant"] = lambda sample: constant_depth(_size(sample), how.constant_m)
+    if how.kind == "focus":
+        found |= {"middle-of-focus": _middle_of_focus, "variance-of-laplacian": _sharpest}
+    elif mean_from is not None:
+        mean, height = MeanMap(), HeightPrior()
+        for depth_m in training_maps(mean_from):
+            mean.add(depth_m)
+            height.add(depth_m)
+        found["mean-map"] = lambda sample: mean.predict(_size(sample))
+        found["image-height"] = lambda sample: height.predict(_size(sample))
+    elif how.kind == "ordinal":
+        found["lower-is-nearer"] = lambda sample: lower_is_nearer(_size(sample))
+    if isinstance(first, StereoSample):
+        found["sgbm"] = _matched
+    return found
+
+
+def _size(sample: Any) -> tuple[int, int]:
+    height, width = sample.image.shape[-2:]
+    return int(height), int(width)
+
+
+def _bytes(image: Any) -> NDArray[np.uint8]:
+    return np.rint(255 * image.permute(1, 2, 0).numpy()).astype(np.uint8)
+
+
+def _matched(sample: StereoSample) -> NDArray[np.float32]:
+    return sgbm_depth(_bytes(sample.image[0]), _bytes(sample.right[0]), sample.camera, float(sample.baseline_m[0]))
+
+
+def _sharpest(sample: FocalStackSample) -> NDArray[np.float32]:
+    return variance_of_laplacian(np.stack([_bytes(x) for x in sample.stack[0]]), sample.focus_m[0].numpy())
+
+
+def _middle_of_focus(sample: FocalStackSample) -> NDArray[np.float32]:
+    height, width = sample.stack.shape[-2:]
+    return constant_depth((int(height), int(width)), float(1 / (1 / sample.focus_m[0]).mean()))
+
+
+def _store(name: str, how: Measure, found: Evaluation, fingerprint: str, root: Path) -> None:
+    protocol = how.protocol
+    if how.items is not None and found.items != how.items:
+        raise InputError(f"--results of {protocol.name}", f"{found.items} items", f"the {how.items} of the protocol")
+    data = {"items": found.items, "sha256": fingerprint}
+    for row, figures in found.figures.items():
+        own = row == name
         store(
             measured(
-                PROTOCOLS[protocol],
-                method,
+                protocol,
+                load(name).card.name if own else row,
                 figures,
-                weights_sha256=digest(name) if row == name else "",
+                weights_sha256=digest(name) if own else "",
                 data=data,
-                baseline=baseline,
+                baseline=not own,
             ),
             root,
         )
+
+
+def _draw(path: Path, method: str, predict: Callable[[Any], Any], data: _Data, how: Measure, scores: Scores) -> None:
+    means = ", ".join(f"{key} {scores.scaled[key]:.3f}" for key in ("AbsRel", "delta1", "within10"))
+    name = data.source if how.protocol.name == "unnamed" else how.protocol.name
+    title = f"{method}, {name}, items: {len(scores.per_image)}. {means} after one factor per item"
+    write_sheet(path, title, predict, restricted(data, how.crop, how.cap_m), scores, how.cap_m)

@@ -26,7 +26,9 @@ _CHARACTERS_PER_IN = 14
 FloatImage = NDArray[np.float32]
 
 
-def write_sheet(path: Path, title: str, predict: Predictor, samples: Iterable[DepthSample], scores: Scores) -> None:
+def write_sheet(
+    path: Path, title: str, predict: Predictor, samples: Iterable[Any], scores: Scores, cap_m: float = CAP_M
+) -> None:
     """Draw the items with the smallest and the largest scaled AbsRel, four of each or fewer: no item is shown twice.
 
     Args:
@@ -35,15 +37,16 @@ def write_sheet(path: Path, title: str, predict: Predictor, samples: Iterable[De
         predict: the predictor that `scores` belongs to.
         samples: the items again, in the order of `scores.per_image`.
         scores: of `score`.
+        cap_m: as it was given to `score`.
 
     Raises:
         InputError: no item, or items other than those that were scored.
     """
     best, worst = chosen(scores)
-    shown = {i: (s, predict(s)) for i, s in enumerate(measurable(samples, CAP_M)) if i in {*best, *worst}}
+    shown = {i: (s, predict(s)) for i, s in enumerate(measurable(samples, cap_m)) if i in {*best, *worst}}
     if len(shown) < len({*best, *worst}):
         raise InputError("sheet", f"{len(shown)} items", "the items that were scored")
-    write_image(path, _page(title, [("best", best), ("worst", worst)], shown, scores))
+    write_image(path, _page(title, [("best", best), ("worst", worst)], shown, scores, cap_m))
 
 
 def chosen(scores: Scores) -> tuple[list[int], list[int]]:
@@ -59,15 +62,15 @@ def chosen(scores: Scores) -> tuple[list[int], list[int]]:
     return best, order[len(best) :][::-1][:ROWS]
 
 
-def median_scaled(predicted: FloatImage, truth: FloatImage) -> FloatImage:
+def median_scaled(predicted: FloatImage, truth: FloatImage, cap_m: float = CAP_M) -> FloatImage:
     """The prediction times the factor of the 'scaled' figures: the ratio of both medians where the truth counts."""
-    valid = (truth > 1e-3) & (truth < CAP_M)
+    valid = (truth > 1e-3) & (truth < cap_m)
     return predicted * np.float32(np.median(truth[valid]) / np.median(predicted[valid]))
 
 
-def relative_error(predicted: FloatImage, truth: FloatImage) -> FloatImage:
+def relative_error(predicted: FloatImage, truth: FloatImage, cap_m: float = CAP_M) -> FloatImage:
     """(p - g) / g, NaN where the truth is unknown or beyond the cap."""
-    valid = (truth > 1e-3) & (truth < CAP_M)
+    valid = (truth > 1e-3) & (truth < cap_m)
     return np.where(valid, (predicted - truth) / np.where(valid, truth, 1), np.nan).astype(np.float32)
 
 
@@ -76,6 +79,7 @@ def _page(
     blocks: list[tuple[str, list[int]]],
     shown: dict[int, tuple[DepthSample, FloatImage]],
     scores: Scores,
+    cap_m: float,
 ) -> NDArray[np.uint8]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -92,7 +96,7 @@ def _page(
         left = 0.3 + b * (4 * cell[0] + 0.3)
         for r, item in enumerate(items):
             top = _HEAD_IN + r * cell[1]
-            _row(figure, size, (left, top, cell[0]), name, shown[item], scores.per_image[item], first=r == 0)
+            _row(figure, size, (left, top, cell[0]), name, shown[item], scores.per_image[item], cap_m, first=r == 0)
             text = _caption(item, *scores.per_image[item])
             figure.text(left / size[0], 1 - (top + _CELL_IN + 0.1) / size[1], text, fontsize=8, va="center")
     _legend(figure, size)
@@ -107,12 +111,13 @@ def _row(
     block: str,
     item: tuple[DepthSample, FloatImage],
     figures: tuple[dict[str, float], dict[str, float]],
+    cap_m: float,
     first: bool,
 ) -> None:
     """Four pictures side by side; depth in the same colours on the predicted and the true one."""
     sample, predicted = item
     truth = sample.depth_m[0, 0].numpy()
-    scaled = median_scaled(predicted, truth)
+    scaled = median_scaled(predicted, truth, cap_m)
     known = np.where(truth > 0, truth, np.nan)
     near, far = np.nanpercentile(known, (2, 98))
     left, top, width = place
@@ -120,7 +125,7 @@ def _row(
     error = {"cmap": "RdBu", "vmin": -LARGEST_ERROR, "vmax": LARGEST_ERROR}
     image = sample.image[0].permute(1, 2, 0).numpy()
     pictures: list[tuple[FloatImage, dict[str, Any]]] = [
-        (image, {}), (scaled, depth), (known, depth), (relative_error(scaled, truth), error)
+        (image, {}), (scaled, depth), (known, depth), (relative_error(scaled, truth, cap_m), error)
     ]  # fmt: skip
     for c, (picture, style) in enumerate(pictures):
         box = (

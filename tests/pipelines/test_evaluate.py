@@ -1,0 +1,152 @@
+"""Eval by protocol on every kind of data: what is measured, what lies beside it, what may be stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import torch
+
+import kitti_world as world
+from scenewright.cli.main import main
+from scenewright.data.pfm import write_pfm
+from scenewright.engine import scoreboard
+from scenewright.engine.table import create
+from scenewright.engine.weights import save
+from scenewright.errors import InputError
+from scenewright.pipelines.data_sources import samples_of, source_fingerprint
+from scenewright.pipelines.evaluate import evaluate
+
+
+def weights_of(name: str, folder: Path) -> Path:
+    """Fresh small weights, as training would leave them."""
+    torch.manual_seed(0)
+    return save(create(name, "small"), folder / name, training={"seed": 0, "data": {}, "preset": "small"})
+
+
+@pytest.fixture(scope="module")
+def fcrn(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(weights_of("fcrn", tmp_path_factory.mktemp("weights")))
+
+
+def stereo(folder: Path) -> Path:
+    """A plane 1 m away in front of a rig with an offset: f B / (d + doffs) = 120 x 0.2 / (14 + 10)."""
+    noise = cv2.resize(np.random.default_rng(0).integers(0, 255, (30, 60, 3)).astype(np.uint8), (240, 120))
+    world.save(folder / "im0.png", noise[:, 14:174])
+    world.save(folder / "im1.png", noise[:, 28:188])
+    disp = np.full((120, 160), 14, np.float32)
+    disp[:, 100:] = 9
+    write_pfm(folder / "disp0.pfm", disp)
+    cam = "[120 0 80; 0 120 60; 0 0 1]"
+    (folder / "calib.txt").write_text(f"cam0={cam}\ncam1={cam}\ndoffs=10\nbaseline=200\nwidth=160\nheight=120\n")
+    return folder
+
+
+def test_a_pair_is_measured_beside_semi_global_matching(fcrn: str, tmp_path: Path) -> None:
+    found = evaluate(fcrn, str(stereo(tmp_path / "pair")), protocol="stereo-middlebury")
+    assert set(found.figures) == {fcrn, "constant", "sgbm"}
+    assert found.items == 1
+    assert found.figures["sgbm"]["AbsRel"] < 0.12  # right on the left 100 columns; the rest has another truth here
+
+
+def test_order_of_a_disparity(fcrn: str, tmp_path: Path) -> None:
+    found = evaluate(fcrn, str(stereo(tmp_path / "pair")), protocol="stereo-middlebury-order")
+    assert set(found.figures) == {fcrn, "lower-is-nearer"}
+    same_row = found.figures["lower-is-nearer"]["WHDR same row"]
+    assert same_row == 1  # all ties
+    with pytest.raises(InputError, match="found 1 items; expected the 2 of the protocol"):
+        evaluate(fcrn, str(tmp_path / "pair"), protocol="stereo-middlebury-order", results=tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_kitti_protocols_count_what_they_say(fcrn: str, tmp_path: Path) -> None:
+    """One laser point per frame, at 10 m and up, inside Garg's crop; without it in Eigen's of so low a picture."""
+    root = world.raw(tmp_path / "raw", 3)
+    (tmp_path / "list.txt").write_text("".join(f"2011_09_26/2011_09_26_drive_0001_sync {i} l\n" for i in (0, 2)))
+    garg = evaluate(fcrn, str(root), protocol="kitti-eigen-garg-80", files=tmp_path / "list.txt", mean_from=str(root))
+    assert garg.items == 2
+    assert set(garg.figures) == {fcrn, "constant", "mean-map", "image-height", "sgbm"}
+    expected = np.mean([abs(15 - z) / z for z in (10, 12)])
+    assert garg.figures["constant"]["AbsRel"] == pytest.approx(expected, rel=1e-5)
+    assert garg.figures["image-height"]["AbsRel"] == pytest.approx(
+        np.mean([abs(11 - z) / z for z in (10, 12)]), rel=1e-5
+    )
+    median = evaluate(fcrn, str(root), protocol="kitti-eigen-garg-50-median", files=tmp_path / "list.txt")
+    assert median.figures["constant"]["AbsRel"] == pytest.approx(0, abs=1e-6)
+    with pytest.raises(InputError, match="found 2 items; expected the 697"):
+        evaluate(fcrn, str(root), protocol="kitti-eigen-garg-80", files=tmp_path / "list.txt", results=tmp_path / "r")
+
+
+def test_results_of_a_clip_with_laser_depth_are_stored_and_tabled(
+    fcrn: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        world.save(tmp_path / "clip" / "image_02" / f"{i:06d}.png", rng.integers(0, 255, (37, 124, 3)).astype(np.uint8))
+        depth = np.zeros((37, 124), np.uint16)
+        depth[20:30, ::3] = 256 * 12
+        world.save(tmp_path / "clip" / "depth_velodyne" / f"{i:06d}.png", depth)
+    (tmp_path / "clip" / "calib.txt").write_text("124 37 72 72 61 17\n")
+    results, page = tmp_path / "results", tmp_path / "page.md"
+    arguments = ["eval", fcrn, "--data", str(tmp_path / "clip"), "--protocol", "kitti-highway"]
+    assert main([*arguments, "--results", str(results), "--sheet", str(tmp_path / "sheet.jpg")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("2 items")
+    assert "within10 scaled" in printed
+    assert (tmp_path / "sheet.jpg").stat().st_size > 5000
+    stored = scoreboard.read_all(results / "depth" / "kitti-highway")
+    assert {r.method for r in stored} == {"fcrn", "constant"}
+    assert all(r.data == {"items": 2, "sha256": source_fingerprint(str(tmp_path / "clip"), 5)} for r in stored)
+    assert main(["scoreboard", "depth", "--results", str(results)]) == 0
+    assert "### kitti-highway\n\n| method | AbsRel scaled" in capsys.readouterr().out
+    page.write_text("<!-- scoreboard:depth/kitti-highway -->\n<!-- /scoreboard -->\n")
+    for answer in ("rewritten", "up to date"):
+        assert main(["scoreboard", "depth", "--results", str(results), "--write", str(page)]) == 0
+        assert answer in capsys.readouterr().out
+    assert "*constant*" in page.read_text()
+    assert main(["scoreboard", "poses", "--results", str(results)]) == 2
+
+
+def stacks(path: Path) -> Path:
+    """Two stacks of stripes that are sharp in slice 3, with truth there."""
+    rng = np.random.default_rng(0)
+    sharp = rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    slices = [sharp if k == 3 else cv2.GaussianBlur(sharp, (0, 0), 1.5 * abs(k - 3)) for k in range(10)]
+    with h5py.File(path, "w") as file:
+        file["stack_val"] = np.stack([slices, slices])
+        file["disp_val"] = np.full((2, 64, 64), np.linspace(0.2825, 0.0202, 10)[3], np.float32)
+    return path
+
+
+def test_focal_stacks_beside_the_variance_of_the_laplacian(tmp_path: Path) -> None:
+    weights = weights_of("ddff", tmp_path)
+    found = evaluate(str(weights), str(stacks(tmp_path / "a.h5")), protocol="ddff-12scene")
+    assert set(found.figures) == {str(weights), "middle-of-focus", "variance-of-laplacian"}
+    assert found.figures["variance-of-laplacian"]["MSE"] < 0.1 * found.figures["middle-of-focus"]["MSE"]
+    assert found.items == 2
+
+
+def test_a_method_of_pictures_is_refused_stacks(fcrn: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="focal stack"):
+        evaluate(fcrn, str(stacks(tmp_path / "a.h5")))
+
+
+def test_points_of_a_list(fcrn: str, tmp_path: Path) -> None:
+    world.save(tmp_path / "1.png", world.picture(4, 60, 40))
+    (tmp_path / "DIW_test.csv").write_text("1.png\n40,30,1,31,<,60,40\n1.png\n10,1,10,60,>,60,40\n")
+    found = evaluate(fcrn, str(tmp_path / "DIW_test.csv"), protocol="diw-wkdr")
+    assert found.figures["lower-is-nearer"] == {"WHDR": 0.5, "WHDR same row": 1, "WHDR other rows": 0}
+    assert found.items == 2
+
+
+def test_empty_sources_and_readers_by_name(fcrn: str, tmp_path: Path) -> None:
+    world.save(tmp_path / "photos" / "1.png", world.picture(3))
+    with pytest.raises(InputError, match="no item with truth"):
+        evaluate(fcrn, str(tmp_path / "photos"))
+    root = world.raw(tmp_path / "raw", 3)
+    for source in (str(root), f"kitti-raw:{root}", f"reader:{root}"):
+        assert len(list(samples_of(source, 2))) == 2
+        assert source_fingerprint(source, 2) == source_fingerprint(str(root), 2)

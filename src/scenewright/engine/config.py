@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from scenewright.errors import FormatError
+from scenewright.errors import FormatError, InputError
 
 C = TypeVar("C")
 
@@ -46,6 +47,30 @@ def from_data(cls: type[C], data: Any, subject: str) -> C:
         raise FormatError(subject, f"fields {sorted(data)}", f"exactly {sorted(names)}")
     hints = get_type_hints(cls)
     return cls(**{name: _value(hints[name], data[name], f"{subject}.{name}") for name in names})
+
+
+def from_text(cls: type[Any], options: Iterable[str], subject: str) -> dict[str, Any]:
+    """Fields of a Config from texts `name=value`, as a command line gives them; values are JSON or bare words.
+
+    Raises:
+        InputError: no "=", no such field, or a name twice.
+        FormatError: a value of another type than the field's.
+    """
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for option in options:
+        name, equals, text = option.partition("=")
+        if not equals or name not in hints or name in values:
+            raise InputError(subject, repr(option), f"NAME=VALUE, each NAME once, of {', '.join(hints)}")
+        values[name] = _from_word(hints[name], text, f"{subject} {name}")
+    return values
+
+
+def _from_word(hint: Any, text: str, subject: str) -> Any:
+    try:
+        return _value(hint, json.loads(text), subject)
+    except ValueError:  # no JSON, or JSON of another type: a bare word
+        return _value(hint, text, subject)
 
 
 def _value(hint: Any, value: Any, subject: str) -> Any:

@@ -59,7 +59,7 @@ def write(
     plain = {
         name: t.detach().to("cpu", memory_format=torch.contiguous_format, copy=True) for name, t in tensors.items()
     }
-    state = json.dumps({"fingerprint": fingerprint, "position": asdict(position)}, sort_keys=True)
+    state = json.dumps({"fingerprint": fingerprint, "position": asdict(position)})  # in their order: lines repeat it
     with atomic_path(folder / FILE) as temporary:
         safetensors.save_file(plain, temporary, metadata={"state": state})
 

@@ -139,7 +139,7 @@ def jobs(rooms: Path, steps: int) -> dict[str, Job]:
     """The two jobs by name."""
 
     def train(out: Path) -> list[str]:
-        return ["train", "fcrn", "--rooms", str(rooms), "--run", str(out), "--steps", str(steps), "--threads", "1"]
+        return ["train", "fcrn", "--data", str(rooms), "--run", str(out), "--steps", str(steps), "--threads", "1"]
 
     return {
         "reconstruct": Job(

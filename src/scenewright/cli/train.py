@@ -9,7 +9,7 @@ import tyro
 
 def command(
     method: tyro.conf.Positional[str],
-    rooms: Path,
+    data: Path,
     run: Path | None = None,
     preset: str = "small",
     seed: int = 0,
@@ -24,7 +24,7 @@ def command(
 
     Args:
         method: name of the method ("fcrn").
-        rooms: folder of rendered rooms (`scenewright worlds generate rooms`).
+        data: folder of the rendered world it learns from (`scenewright worlds generate rooms|stereo-rooms|roads`).
         run: folder of the run; runs/METHOD when not given.
         preset: "small" or "paper".
         seed: of order and augmentation.
@@ -38,7 +38,7 @@ def command(
     from scenewright.pipelines.train import train
 
     folder = train(
-        method, rooms, run or Path("runs") / method, preset=preset, seed=seed, steps=steps, trunk=trunk, start=start,
+        method, data, run or Path("runs") / method, preset=preset, seed=seed, steps=steps, trunk=trunk, start=start,
         threads=threads, precision=precision, resume=resume,
     )  # fmt: skip
     print(f"weights: {folder.resolve()}")

@@ -52,11 +52,11 @@ def augment(
     Returns:
         A single item of `how.size`.
     """
-    affine = _random_window(camera, how, generator)
+    affine = random_window(camera, how, generator)
     view = cv2.warpAffine(image, affine, how.size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     depth = cv2.warpAffine(depth_m, affine, how.size, flags=cv2.INTER_NEAREST, borderValue=0)
     known = None if labels is None else cv2.warpAffine(labels, affine, how.size, flags=cv2.INTER_NEAREST)
-    seen = _camera_of(affine, camera, how.size)
+    seen = window_camera(affine, camera, how.size)
     if generator.random() < 0.5:
         view, depth = view[:, ::-1], depth[:, ::-1]
         known, seen = None if known is None else known[:, ::-1], seen.hflip()
@@ -69,7 +69,7 @@ def augment(
     )
 
 
-def _random_window(camera: Camera, how: Augmentation, generator: Generator) -> NDArray[np.float64]:
+def random_window(camera: Camera, how: Augmentation, generator: Generator) -> NDArray[np.float64]:
     """The 2x3 matrix from source to result pixels: a roll, a zoom, a shift that keeps the window inside the picture."""
     width, height = how.size
     largest = min(camera.width / width, camera.height / height)
@@ -82,7 +82,7 @@ def _random_window(camera: Camera, how: Augmentation, generator: Generator) -> N
     return np.column_stack([rotation, target - rotation @ middle])
 
 
-def _camera_of(affine: NDArray[np.float64], camera: Camera, size: tuple[int, int]) -> Camera:
+def window_camera(affine: NDArray[np.float64], camera: Camera, size: tuple[int, int]) -> Camera:
     """The camera of the window. A roll about the optical axis turns the camera, not K: only zoom and shift enter."""
     fx, fy, cx, cy = camera.numbers
     zoom = float(np.hypot(affine[0, 0], affine[1, 0]))

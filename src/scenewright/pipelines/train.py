@@ -1,26 +1,22 @@
-"""Training a method on a world: render what is missing, then fit its stages."""
+"""Training a method on a rendered world: the data that its stages name are made from one folder, then fitted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from scenewright.depth.augment import Augmentation
-from scenewright.depth.data import RoomDepths, room_samples
-from scenewright.depth.evaluate import method_predictor, score
-from scenewright.depth.protocols import CAP_M
 from scenewright.engine.table import create
 from scenewright.engine.weights import load
 from scenewright.errors import InputError
-from scenewright.worlds.dataset import RoomFrames
+from scenewright.pipelines.training_data import Validate, source_of
 
 
 def train(
     method: str,
-    rooms: Path,
+    data: Path,
     run_dir: Path,
     *,
     preset: str = "small",
@@ -33,11 +29,12 @@ def train(
     resume: bool = True,
     quiet: bool = False,
 ) -> Path:
-    """Train a depth method on rendered rooms; returns the folder of its weights.
+    """Train a method on a rendered world; returns the folder of its weights.
 
     Args:
         method: name in the table.
-        rooms: folder of shards with a "train" split, and a "validation" split to watch where there is one.
+        data: folder of shards as the method's stages need them (`training_data.SOURCES`), with a "train" split, and a
+            "validation" split to watch where there is one.
         run_dir: holds the log, the resumable state and, in the end, `weights/`.
         preset, seed: of the method; of order and augmentation.
         steps: shorten every stage to at most so many steps.
@@ -46,7 +43,7 @@ def train(
         threads: of torch; None leaves its choice.
 
     Raises:
-        InputError: a method of another task, or rooms that are not there.
+        InputError: a method whose stages read what no world has, or shards that are not there.
     """
     from scenewright.engine.fit import fit
 
@@ -54,15 +51,23 @@ def train(
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
     model: Any = load(start) if start else create(method, preset)
-    if model.card.task != "depth":
-        raise InputError("method", f"{method}, a method for {model.card.task}", "a depth method")
+    names = [stage.data for stage in model.own_stages(preset)]
+    sources = {name: source_of(name, method) for name in names}
     if trunk is not None:
         model.load_trunk(_tensors(trunk))
-    data = RoomDepths(RoomFrames(rooms, "train"), Augmentation(model.config.input_size))
+    datasets = {name: source.build(data, model.config) for name, source in sources.items()}
     return fit(
-        model, {"rooms": data}, run_dir, preset=preset, seed=seed, precision=precision, max_steps=steps, resume=resume,
-        validate=_validation(rooms), validate_every=500, quiet=quiet,
+        model, datasets, run_dir, preset=preset, seed=seed, precision=precision, max_steps=steps, resume=resume,
+        validate=_validation(data, names[-1], model), validate_every=500, quiet=quiet,
     )  # fmt: skip
+
+
+def _validation(data: Path, name: str, model: Any) -> Validate | None:
+    """What measures the method on the validation split of its last stage's data; None where there is no such split."""
+    try:
+        return source_of(name, model.card.name).watch(data, model.config)
+    except InputError:
+        return None
 
 
 def _tensors(path: Path) -> Mapping[str, torch.Tensor]:
@@ -73,22 +78,3 @@ def _tensors(path: Path) -> Mapping[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(path, f"no readable tensors ({error})", "a safetensors file") from None
-
-
-def _validation(rooms: Path) -> Callable[[Any], Mapping[str, float]] | None:
-    try:
-        frames = RoomFrames(rooms, "validation")
-    except InputError:
-        return None
-    samples = list(room_samples(frames))[:96]
-
-    def validate(model: Any) -> Mapping[str, float]:
-        scores = score({"": method_predictor(model)}, samples, CAP_M)[""]
-        return {
-            "AbsRel": scores.raw["AbsRel"],
-            "AbsRel_scaled": scores.scaled["AbsRel"],
-            "delta1_scaled": scores.scaled["delta1"],
-            "scale_spread": scores.scale_spread,
-        }
-
-    return validate

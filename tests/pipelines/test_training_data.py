@@ -1,0 +1,54 @@
+"""Every named data set trains the method that asks for it for two steps and is watched by its own figure."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scenewright.engine.table import create
+from scenewright.errors import InputError
+from scenewright.pipelines.train import train
+from scenewright.pipelines.training_data import SOURCES, source_of
+from scenewright.pipelines.worlds import generate
+
+METHODS = {
+    "ordinal-rooms": ("depth_in_the_wild", "WHDR"),
+    "focal-rooms": ("ddff", "MSE"),
+    "stereo-rooms": ("monodepth", "AbsRel"),
+    "roads": ("semi_supervised_depth", "AbsRel"),
+}
+WORLD = {"ordinal-rooms": "rooms", "focal-rooms": "rooms"}
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("worlds")
+    for kind, size in (("rooms", "128x96"), ("stereo-rooms", "128x96"), ("roads", "128x64")):
+        for split in ("train", "validation"):
+            generate(kind, root / kind, count=1, views=2, split=split, size=size, library=False)
+    return {kind: root / kind for kind in ("rooms", "stereo-rooms", "roads")}
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_method_trains_on_the_world_that_its_stages_name(name: str, worlds: dict[str, Path], tmp_path: Path) -> None:
+    method, figure = METHODS[name]
+    assert {stage.data for stage in create(method).own_stages("small")} == {name}
+    weights = train(method, worlds[WORLD.get(name, name)], tmp_path, steps=1, threads=1, quiet=True)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    checks = [line for line in lines if line["kind"] == "validate"]
+    assert figure in checks[-1]
+    assert all(0 <= v < 1e6 for k, v in checks[-1].items() if k == figure)
+    card = json.loads((weights / "card.json").read_text())
+    assert card["training"]["data"][name]["views"] == 2
+
+
+def test_data_that_no_world_has_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nyu"):
+        train("fcrn", tmp_path, tmp_path / "run", preset="paper")
+    with pytest.raises(InputError, match="'kitti'"):
+        source_of("kitti", "monodepth")
+    for source in SOURCES.values():
+        with pytest.raises(InputError, match="no views"):
+            source.build(tmp_path, create("ddff").config)
+        with pytest.raises(InputError, match="no views"):
+            source.watch(tmp_path, create("ddff").config)

@@ -174,7 +174,7 @@ class GargConfig:
     @classmethod
     def small(cls) -> GargConfig:
         """An ImageNet-trained mobile trunk, trained coarse to fine with the paper's objective."""
-        return cls("efficientnet-lite0", 64, "l2", 0.01, "taylor", True, 0.2, (192, 128))
+        return cls("efficientnet-lite0", 64, "l2", 0.01, "taylor", True, 0.2, (192, 144))
 
 
 COARSE_TO_FINE = (8, 4, 2, 1)
@@ -300,7 +300,7 @@ class Garg(Method[StereoSample]):
         """
         check_image(image)
         check_camera(camera, image)
-        width, height = network_size(camera, self.config.input_size, 32)
+        width, height = network_size(camera, self.config.input_size, 16)
         with evaluating(self):
             disparity = self(shrink(image, (height, width)))[1]
         fraction = resize(disparity / width, image.shape[-2:])
@@ -370,7 +370,7 @@ def _plan(preset: str, config: GargConfig) -> tuple[Stage, ...]:
         if config.objective == "l2":
             whole = replace(whole, batch_size=14, optimizer="sgd", lr=0.01, weight_decay=5e-4)
     else:
-        whole = Stage("stride-1", 4_400, 8, "stereo-rooms", "adamw", 1e-3, "cosine", 100, weight_decay=1e-2,
+        whole = Stage("stride-1", 4_000, 8, "stereo-rooms", "adamw", 1e-3, "cosine", 100, weight_decay=1e-2,
                       gradient_clip=1.0, average=0.998)  # fmt: skip
     scales = _scales(config)
     if not config.coarse_to_fine:

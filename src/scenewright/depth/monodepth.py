@@ -113,11 +113,12 @@ class Decoder(nn.Module):
         channels: of the encoder's maps, finest first.
         widths: of the levels, coarsest first; as many as maps, or fewer to stop before the picture's size.
         initial: the disparity that a fresh network predicts, as a fraction of the width.
+        quiet: heads with weights near 0, since the maps of a trained encoder are large enough to drown `initial`.
     """
 
     SCALES = 4
 
-    def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...], initial: float) -> None:
+    def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...], initial: float, quiet: bool) -> None:
         super().__init__()
         self.up, self.fuse, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         below = channels[-1]
@@ -134,6 +135,8 @@ class Decoder(nn.Module):
                 initialise(module)
         for head in self.heads:
             nn.init.constant_(head.bias, log(initial / (LARGEST - initial)))  # type: ignore[arg-type]
+            if quiet:
+                nn.init.normal_(head.weight, 0, 0.01)  # type: ignore[arg-type]
 
     def forward(self, maps: list[Tensor], size: tuple[int, int]) -> list[Tensor]:
         """Encoder maps and the picture's (H, W) -> four disparities (B, 2, h, w), finest first, in float32."""
@@ -195,7 +198,7 @@ class MonodepthConfig:
     @classmethod
     def small(cls) -> MonodepthConfig:
         """A thin decoder on an ImageNet-trained mobile trunk."""
-        return cls("efficientnet-lite0", (128, 64, 48, 32), True, "xy", True, True, 0.05, 0.2, (192, 128))
+        return cls("efficientnet-lite0", (128, 64, 48, 32), True, "xy", True, True, 0.05, 0.2, (192, 144))
 
 
 class Monodepth(Method[StereoSample]):
@@ -234,8 +237,8 @@ class Monodepth(Method[StereoSample]):
             raise InputError("widths", f"{len(config.widths)} numbers", expected)
         if not 0 < config.initial < LARGEST:
             raise InputError("initial", config.initial, f"a fraction between 0 and {LARGEST}")
-        self.multiple = 2 ** len(channels)
-        self.decoder = Decoder(channels, config.widths, config.initial)
+        self.multiple = 16 if config.encoder == "efficientnet-lite0" else 2 ** len(channels)
+        self.decoder = Decoder(channels, config.widths, config.initial, config.encoder == "efficientnet-lite0")
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """The raw network.
@@ -322,7 +325,7 @@ class Monodepth(Method[StereoSample]):
             )
         frozen = tuple((f"trunk.{name}", 0.0) for name in ("_conv_stem", "_bn0", "_blocks.0.", "_blocks.1."))
         return (
-            Stage("stereo-rooms", 3_000, 8, "stereo-rooms", "adamw", 1e-3, "cosine", 200, (*frozen, ("trunk.", 0.4)),
+            Stage("stereo-rooms", 2_500, 8, "stereo-rooms", "adamw", 1e-3, "cosine", 200, (*frozen, ("trunk.", 0.4)),
                   weight_decay=1e-2, gradient_clip=1.0, average=0.998),
         )  # fmt: skip
 

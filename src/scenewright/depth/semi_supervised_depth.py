@@ -76,7 +76,7 @@ class SemiSupervisedDepthConfig:
     @classmethod
     def small(cls) -> SemiSupervisedDepthConfig:
         """The same decoder, thinner, on an ImageNet-trained mobile trunk."""
-        return cls("efficientnet-lite0", (128, 64, 48, 32, 24), "softplus", 4.0, "semi", 50.0, 0.54, (192, 96))
+        return cls("efficientnet-lite0", (128, 64, 48, 32, 24), "softplus", 4.0, "semi", 50.0, 0.54, (256, 96))
 
 
 class SemiSupervisedDepth(Method[StereoSample]):
@@ -213,7 +213,7 @@ class SemiSupervisedDepth(Method[StereoSample]):
         """
         check_image(image)
         check_camera(camera, image)
-        width, height = network_size(camera, self.config.input_size, 32)
+        width, height = network_size(camera, self.config.input_size, 1)
         with evaluating(self):
             fraction = self._disparity(shrink(image, (height, width))) / width
         depth = depth_from_fraction(fraction, camera, self.config.baseline_m)  # inverted first, then resized
@@ -232,7 +232,7 @@ class SemiSupervisedDepth(Method[StereoSample]):
         both = {"batch_size": 8, "data": "roads", "lr_scale": (*frozen, ("trunk.", 0.4)), "weight_decay": 1e-2}
         return (
             Stage(FADE_IN, 200, schedule="constant", warmup=200, gradient_clip=1.0, **both),  # type: ignore[arg-type]
-            Stage("roads", 2_200, gradient_clip=1.0, average=0.998, **both),  # type: ignore[arg-type]
+            Stage("roads", 1_400, gradient_clip=1.0, average=0.998, **both),  # type: ignore[arg-type]
         )
 
     def example(self, batch: int, seed: int) -> StereoSample:

@@ -11,10 +11,18 @@ from scipy.spatial.transform import Rotation
 
 from scenewright.errors import InputError
 from scenewright.slam.evaluate import (
+    Alignment,
+    MeasuredDepth,
+    align_poses,
     depth_figures,
+    measured_there,
+    mesh_figures,
     path_length,
+    refined,
+    revisit_error,
     sample_surface,
     surface_figures,
+    surface_points,
     trajectory_figures,
     umeyama,
 )
@@ -96,6 +104,43 @@ def test_degenerate_trajectories_are_errors(estimated: np.ndarray, truth: np.nda
         trajectory_figures(estimated, truth)
 
 
+def _random_poses(count: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    out = np.tile(np.eye(4), (count, 1, 1))
+    out[:, :3, :3] = Rotation.random(count, random_state=rng).as_matrix()
+    out[:, :3, 3] = rng.normal(size=(count, 3))
+    return out
+
+
+def test_poses_are_aligned_on_a_straight_path_too() -> None:
+    """Positions on a line leave a turn about it open; the cameras' own turns do not."""
+    estimated = _random_poses(8, 1)
+    estimated[:, :3, 3] = np.arange(8)[:, None] * [1.0, 0, 0]
+    R, s, t = Rotation.from_euler("xyz", [0.3, -1.0, 2.0]).as_matrix(), 1.7, np.array([1.0, 2, 3])
+    truth = estimated.copy()
+    truth[:, :3, :3] = R @ estimated[:, :3, :3]
+    truth[:, :3, 3] = s * estimated[:, :3, 3] @ R.T + t
+    found = align_poses(estimated, truth)
+    np.testing.assert_allclose(found.rotation, R, atol=1e-9)
+    assert found.scale == pytest.approx(s)
+    np.testing.assert_allclose(found(estimated[:, :3, 3]), truth[:, :3, 3], atol=1e-9)
+
+
+def test_revisit_error_is_of_the_last_pose_seen_from_the_first() -> None:
+    truth = _random_poses(5, 2)
+    assert revisit_error(truth, truth) == pytest.approx((0, 0), abs=1e-6)
+    moved = np.linalg.inv(truth[3]) @ truth  # another world: nothing changes
+    assert revisit_error(moved, truth) == pytest.approx((0, 0), abs=1e-6)
+    wrong = truth.copy()
+    wrong[-1] = truth[-1] @ np.vstack(
+        [np.column_stack([Rotation.from_rotvec([0, 0.2, 0]).as_matrix(), [0, 0, 0.5]]), [0, 0, 0, 1]]
+    )
+    assert revisit_error(wrong, truth) == pytest.approx((0.5, 0.2))
+    half = truth.copy()
+    half[:, :3, 3] /= 2
+    assert revisit_error(half, truth, 2.0) == pytest.approx((0, 0), abs=1e-6)
+
+
 def test_path_length() -> None:
     assert path_length(np.array([[0.0, 0, 0], [3, 4, 0], [3, 4, 12]])) == pytest.approx(17.0)
 
@@ -172,3 +217,59 @@ def test_samples_lie_evenly_on_the_mesh() -> None:
     assert len(low) / 4000 == pytest.approx(0.75, abs=0.03)  # areas 1.5 and 0.5
     np.testing.assert_allclose(low.mean(0), [1.0, 1 / 3, 0], atol=0.05)
     assert (low[:, 0] / 3 + low[:, 1] <= 1 + 1e-12).all()
+
+
+def corner(generator: np.random.Generator, count: int = 3000) -> np.ndarray:
+    """Points of three walls that meet, which hold an alignment in all directions."""
+    points = generator.uniform(0, 2, (count, 3))
+    points[np.arange(count), np.arange(count) % 3] = 0
+    return points
+
+
+def test_closest_points_refine_an_alignment() -> None:
+    generator = np.random.default_rng(0)
+    truth, points = corner(generator, 20_000), corner(generator)
+    R = Rotation.from_euler("xyz", [2, -1, 1.5], degrees=True).as_matrix()
+    moved = (points - [0.04, -0.03, 0.05]) @ R / 1.02  # what a slightly wrong alignment leaves
+    start = Alignment(np.eye(3), np.zeros(3), 1.0)
+    before, after = (np.linalg.norm(f(moved) - points, axis=1).mean() for f in (start, refined(start, moved, truth)))
+    assert after < 0.3 * before
+    far = refined(start, moved + 50, truth)
+    assert far is start  # nothing near: left as it was
+
+
+def measured(depth: np.ndarray, x: float = 0.0) -> MeasuredDepth:
+    T = np.eye(4)
+    T[0, 3] = x
+    return MeasuredDepth(depth.astype(np.float32), (50.0, 50.0, 19.5, 14.5), T)
+
+
+def test_points_of_depth_cameras_lie_on_what_they_saw_once_each() -> None:
+    views = [measured(np.full((30, 40), 2.0)), measured(np.full((30, 40), 2.0), 0.1), measured(np.full((30, 40), 9.0))]
+    points = surface_points(views, cell_m=0.1)
+    np.testing.assert_allclose(points[:, 2], 2.0, atol=1e-6)  # 9 m is out of reach
+    cells = np.floor(points / 0.1)
+    assert len(np.unique(cells, axis=0)) == len(points)
+    assert len(points) == pytest.approx(17 * 12, rel=0.15)
+    assert surface_points([]).shape == (0, 3)
+
+
+def test_only_rays_with_a_measurement_count() -> None:
+    depth = np.full((30, 40), 2.0)
+    depth[:, 20:] = 0
+    points = np.array([[-0.2, 0, 2.0], [0.2, 0, 2.0], [-0.2, 0, 3.0], [-0.2, 0, -2.0], [-9.0, 0, 2.0]])
+    np.testing.assert_array_equal(measured_there(points, [measured(depth)]), [True, False, True, False, False])
+
+
+def test_mesh_figures_of_a_known_offset() -> None:
+    y, x = np.mgrid[:30, :40]
+    depth = np.where(x < 20, 2.0, 2.5) + 0.02 * y
+    views = [measured(depth), measured(depth, 0.05)]
+    points = surface_points(views)
+    still = Alignment(np.eye(3), np.zeros(3), 1.0)
+    assert mesh_figures(points, still, views).f_score == 1.0
+    assert mesh_figures(points[: len(points) // 2], still, views).precision == 1.0
+    half = mesh_figures(points[points[:, 0] < 0], still, views, 0.05)
+    assert 0.4 < half.recall < 0.7
+    with pytest.raises(InputError):
+        mesh_figures(points - [0, 0, 50.0], still, views)

@@ -160,6 +160,59 @@ def test_bending_without_anchors_changes_nothing() -> None:
     assert densify.robust_log_ratio(np.zeros(3), np.ones(3)) == 0.0
 
 
+def test_a_source_is_believed_by_what_it_says_of_its_error() -> None:
+    depth = np.full((30, 40), 2.0, np.float32)
+    unknown = uncertainty.source_variance(depth, None, CONFIG)
+    np.testing.assert_allclose(unknown, uncertainty.first_uncertainty(depth, CONFIG))
+    own = uncertainty.source_variance(depth, np.full_like(depth, 0.02), CONFIG)
+    np.testing.assert_allclose(own, 0.04**2, rtol=1e-5)
+    boasted = uncertainty.source_variance(depth, np.zeros_like(depth), CONFIG)
+    np.testing.assert_allclose(boasted, (CONFIG.own_floor * 2) ** 2, rtol=1e-5)
+
+
+def test_depths_are_fused_within_three_standard_deviations_of_their_difference() -> None:
+    depth = np.full((9, 9), 2.0, np.float32)
+    config = FusionConfig(process=0.0)
+    variance = np.full_like(depth, 0.03**2)
+    for other, expected in ((2.0 + 2.9 * 0.05, True), (2.0 + 3.1 * 0.05, False)):
+        neighbour = np.full_like(depth, other)
+        seen = uncertainty.look_up(depth, neighbour, np.full_like(depth, 0.04**2), K, np.eye(4))
+        assert (uncertainty.consistent(depth, variance, seen, config) == expected).all()
+    holes = uncertainty.look_up(depth, np.zeros_like(depth), variance, K, np.eye(4))
+    assert not uncertainty.consistent(depth, variance, holes, config).any()
+
+
+@given(st.floats(-1, 1), st.floats(0.001, 1.0))
+def test_belief_in_a_ratio_is_the_precision_weighted_share(ratio: float, sd: float) -> None:
+    config, sigma = DensifyConfig(), np.full((3, 3), sd, np.float32)
+    assert densify.believed(ratio, None, config) == ratio
+    precise = (ratio * config.map_scale_sd**-2) / (config.map_scale_sd**-2 + float(np.float32(sd)) ** -2)
+    assert densify.believed(ratio, sigma, config) == pytest.approx(precise, rel=1e-5, abs=1e-12)
+
+
+def test_a_corner_at_a_depth_edge_knows_nothing_of_its_depth() -> None:
+    depth = np.full((20, 30), 2.0, np.float32)
+    depth[:, 15:] = 4.0
+    depth[10, 5] = 0
+    sd = densify.corner_sd(depth, np.full_like(depth, 0.02))
+    np.testing.assert_allclose(sd[:, :4], 0.02, rtol=1e-5)
+    np.testing.assert_allclose(sd[:, 14:16], np.hypot(0.02, np.log(2) / 2), rtol=1e-5)
+    np.testing.assert_allclose(sd[9:12, 4:7], 0.02, rtol=1e-5)  # a hole is no edge
+
+
+def test_bending_gives_way_to_a_source_that_knows_better() -> None:
+    depth = np.full((60, 80), 2.0, np.float32)
+    anchors, weight = np.zeros_like(depth), np.zeros_like(depth)
+    anchors[5::10, 5::10] = 2.0 * np.exp(np.where(np.arange(8) % 2, 0.2, -0.2))
+    weight[anchors > 0] = 1
+    config = DensifyConfig()
+    free, _ = densify.correction(depth, anchors, weight, config)
+    same, _ = densify.correction(depth, anchors, weight, config, np.full_like(depth, config.prior_sd))
+    np.testing.assert_allclose(same, free, rtol=0.02)
+    firm, _ = densify.correction(depth, anchors, weight, config, np.full_like(depth, 0.01))
+    assert np.abs(np.log(firm)).max() < 0.1 * np.abs(np.log(free)).max()
+
+
 def _record(depth: np.ndarray, network: np.ndarray) -> Keyframe:
     from slam_room import CAMERA
 

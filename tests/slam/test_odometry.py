@@ -12,6 +12,7 @@ from scenewright.geometry.camera import Camera
 from scenewright.slam import hypotheses, image, rigid
 from scenewright.slam.config import HypothesesConfig, OdometryConfig
 from scenewright.slam.odometry import Odometry
+from scenewright.slam.types import NetworkDepth
 from slam_room import BoxRoom, look
 
 K = image.Intrinsics(260.0, 260.0, 159.5, 119.5)
@@ -38,7 +39,7 @@ def walk(views: list, config: OdometryConfig, factor: float = 1.0, frames: int =
     odometry = Odometry(K, config)
     T = np.eye(4)[:3]
     odometry.add_view(0, views[0][1], T, None)
-    odometry.add_depth(0, views[0][2] * np.float32(factor))
+    odometry.add_depth(0, NetworkDepth(views[0][2] * np.float32(factor)))
     for n in range(1, frames):
         posed = odometry.pose(views[n][1], T)
         assert posed is not None
@@ -79,9 +80,35 @@ def test_scale_comes_from_the_network(views: list) -> None:
 def test_later_depth_is_aligned_with_the_map(views: list) -> None:
     odometry = walk(views, OdometryConfig())
     number = len(odometry.views) - 1
-    shift = odometry.add_depth(number, 1.3 * views[odometry.views[number].index][2])
+    shift = odometry.add_depth(number, NetworkDepth(1.3 * views[odometry.views[number].index][2]))
     assert shift == pytest.approx(-np.log(1.3), abs=0.03)
     assert odometry.known[odometry.views[number].ids].all()
+
+
+def test_a_depth_camera_gives_way_to_the_map_by_its_own_error(views: list) -> None:
+    odometry = walk(views, OdometryConfig())
+    number = len(odometry.views) - 1
+    depth = (1.3 * views[odometry.views[number].index][2]).astype(np.float32)
+    certain = NetworkDepth(depth, np.full_like(depth, 1e-3), independent=True)
+    assert odometry.add_depth(number, certain) == pytest.approx(0, abs=1e-3)
+    equal = NetworkDepth(depth, np.full_like(depth, odometry.densify.map_scale_sd), independent=True)
+    assert odometry.add_depth(number, equal) == pytest.approx(-np.log(1.3) / 2, abs=0.02)
+
+
+def test_only_independent_depth_keeps_its_weight_in_the_end(views: list) -> None:
+    """A network's pixels are wrong together: many of them count for little over the whole map."""
+    for independent, expected in ((True, 1.0), (False, 0.2)):
+        odometry = walk(views, OdometryConfig())
+        depth = views[0][2]
+        odometry.add_depth(0, NetworkDepth(depth, np.full_like(depth, 0.02), independent=independent))
+        every = np.arange(len(odometry.views))
+        ids = np.unique(np.concatenate([view.ids for view in odometry.views]))
+        local, _ = odometry._problem(every, 1, ids, 1.0)
+        whole, _ = odometry._problem(every, 1, ids, 0.2)
+        weighted = local.observations.depth_weight > 0
+        assert weighted.sum() > 50
+        ratio = whole.observations.depth_weight[weighted] / local.observations.depth_weight[weighted]
+        np.testing.assert_allclose(ratio, expected)
 
 
 def test_points_are_met_again(views: list) -> None:

@@ -291,6 +291,34 @@ def test_sensor_depth_keeps_holes_and_never_mixes() -> None:
         SensorDepth(lambda _: depth[None])(3, np.zeros((4, 4, 3), np.uint8), camera)
 
 
+def test_a_depth_camera_says_how_far_it_is_to_be_believed() -> None:
+    camera = Camera.from_parameters(4, 4, 4.0, 4.0, 1.5, 1.5)
+    found = SensorDepth(lambda _: np.ones((4, 4), np.float32))(0, np.zeros((4, 4, 3), np.uint8), camera)
+    assert found.independent
+    assert found.sigma_log is not None
+    np.testing.assert_allclose(found.sigma_log, 0.02)
+
+
+def test_true_depth_stays_true(clip: tuple) -> None:
+    """Tracking, stereo, fusion, bundle adjustment and bending leave an accurate source as accurate as it came."""
+    frames, depths = clip
+    first = CnnSlam(CAMERA, SensorDepth(lambda index: depths[index]))
+    for frame in frames[:20]:
+        first.push(frame)
+    slam = CnnSlam(CAMERA, SensorDepth(lambda index: depths[index]))
+    slam.restore(first.state_arrays())
+    result = run(frames[20:], slam)
+    assert slam.map.odometry is not None
+    assert slam.map.odometry.views[0].independent, "what is known of a source outlives a save"
+    assert all(k.sigma_log is not None for k in result.keyframes)
+    errors = np.concatenate([np.abs(np.log(k.depth_m / depths[k.index])).ravel() for k in result.keyframes])
+    assert (errors < 0.1).mean() > 0.998
+    assert np.quantile(errors, 0.9) < 0.02
+    t = trajectory_figures(*trajectories(result, frames))
+    assert t.ate_sim3 < 0.015
+    assert t.scale_ratio == pytest.approx(1, abs=0.08)
+
+
 @pytest.fixture
 def worker() -> Iterator[Worker]:
     out = Worker(SensorDepth(lambda _: np.ones((2, 2), np.float32)))

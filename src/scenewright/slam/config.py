@@ -87,7 +87,8 @@ class FusionConfig:
 
     Args:
         first: standard deviation of a network's depth that nothing can be compared with.
-        floor: smallest standard deviation: chance agreement is no certainty.
+        floor: smallest standard deviation of eq. 6: chance agreement is no certainty.
+        own_floor: smallest one that a source is believed about itself.
         process: sigma_p of eq. 7.
         occlusion: a larger disagreement is an occlusion, not an error.
         exact_frame: compare depths in one camera's frame; False is the equation as printed.
@@ -96,6 +97,7 @@ class FusionConfig:
 
     first: float = 0.15
     floor: float = 0.05
+    own_floor: float = 0.005
     process: float = 0.02
     occlusion: float = 0.45
     exact_frame: bool = True
@@ -151,11 +153,12 @@ class OdometryConfig:
         survival: so does a smaller share of tracks.
         window: newest views that move in a local bundle adjustment. fixed: older ones that hold them.
         minimum_inliers: fewest corners that make a pose.
-        prior_sd: standard deviation of the network's log depth per corner, after alignment with the map.
+        prior_sd: standard deviation of a network's log depth per corner, after alignment with the map; large, since the
+            errors of neighbouring corners are one and the same. Independent sources count by their own.
         parallax_deg: least angle between two rays that triangulate a corner.
         reuse_px, reuse_distance: how near a known point must project to a corner, and how alike (Hamming) they must be.
         global_iterations: of the bundle adjustment over the whole map at the end; 0 = none.
-        global_views: views that it moves at once. global_prior: factor on the weight of the prior there.
+        global_views: views that it moves at once. global_prior: factor on a network's weight there.
         refine_focal: also estimate the focal length at the end.
     """
 
@@ -186,6 +189,9 @@ class DensifyConfig:
         enabled: False leaves the depth as fusion and stereo made it, as in the paper.
         sigmas_px: reach of the interpolation, narrow to wide.
         prior_weight: anchors' weight at which an anchor and the unbent network count alike.
+        prior_sd: standard deviation of a network's log depth for which that weight holds; a source that knows its own
+            sigma_log gets (prior_sd / sigma_log)^2 as much.
+        map_scale_sd: standard deviation of the map's log scale at one keyframe, as an odometry edge has it.
         point_weight: weight of a map point; stereo matches weigh `stereo_weight`.
         clip: largest local correction of log depth.
         minimum_anchors: fewest that are believed.
@@ -194,10 +200,44 @@ class DensifyConfig:
     enabled: bool = True
     sigmas_px: tuple[float, ...] = (6.0, 16.0, 40.0)
     prior_weight: float = 1.0
+    prior_sd: float = 0.15
+    map_scale_sd: float = 0.03
     point_weight: float = 1.0
     stereo_weight: float = 0.1
     clip: float = 0.5
     minimum_anchors: int = 12
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Judging every keyframe's depth by its neighbours' pictures at the end, an addition to the paper; see `sweep`.
+
+    Args:
+        enabled: False leaves the depth as it is, as in the paper.
+        width: pixels of the pictures that are compared.
+        reach, steps: largest log factor on the depth, and how many steps lead there.
+        views: neighbours of a keyframe. best: so many of them judge a pixel, those that like a hypothesis most.
+        baseline: best distance of a neighbour, as a share of the depth. angle_deg: sd of its turn.
+        window: side of the compared windows. noise: variance of the grey levels' noise.
+        prior: cost of each step away from the depth as it is.
+        small_jump, large_jump: costs of a jump of one step and of more between two pixels. edge: grey levels that halve
+            the cost of the latter.
+    """
+
+    enabled: bool = True
+    width: int = 160
+    reach: float = 0.3
+    steps: int = 12
+    views: int = 4
+    best: int = 2
+    baseline: float = 0.12
+    angle_deg: float = 18.0
+    window: int = 5
+    noise: float = 9.0
+    prior: float = 0.01
+    small_jump: float = 0.1
+    large_jump: float = 0.6
+    edge: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -234,9 +274,11 @@ class SlamConfig:
     hypotheses: HypothesesConfig = field(default_factory=HypothesesConfig)
     odometry: OdometryConfig = field(default_factory=OdometryConfig)
     densify: DensifyConfig = field(default_factory=DensifyConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
 
     @classmethod
     def as_printed(cls) -> SlamConfig:
-        """The paper without our additions: no corner odometry, no bending of the depth."""
-        return cls(odometry=OdometryConfig(enabled=False), densify=DensifyConfig(enabled=False))
+        """The paper without our additions: no corner odometry, no bending or sweeping of the depth."""
+        off = DensifyConfig(enabled=False)
+        return cls(odometry=OdometryConfig(enabled=False), densify=off, sweep=SweepConfig(enabled=False))

@@ -101,6 +101,37 @@ def trajectory_figures(estimated: Array, truth: Array) -> TrajectoryFigures:
     )
 
 
+def align_poses(estimated: Array, truth: Array) -> Alignment:
+    """The similarity between two (N, 4, 4) stacks of T_world_cam, by where the cameras are and how they are turned.
+
+    The rotation is the chordal mean of R_true R_estimated^T (Hartley et al., IJCV 2013, section 5.3), which, unlike
+    that of positions alone, is certain for short and straight paths too; scale and translation are then those of least
+    squares over the positions.
+
+    Raises:
+        InputError: as `trajectory_figures`.
+    """
+    similar = umeyama(estimated[:, :3, 3], truth[:, :3, 3], with_scale=True)
+    U, _, Vt = np.linalg.svd(np.einsum("nij,nkj->ik", truth[:, :3, :3], estimated[:, :3, :3]))
+    rotation = (U * np.array([1.0, 1.0, np.linalg.det(U @ Vt)])) @ Vt
+    centre_e, centre_t = estimated[:, :3, 3].mean(0), truth[:, :3, 3].mean(0)
+    return Alignment(rotation, centre_t - similar.scale * rotation @ centre_e, similar.scale)
+
+
+def revisit_error(estimated: Array, truth: Array, scale: float = 1.0) -> tuple[float, float]:
+    """How wrong the last pose is as seen from the first, in metres and radians: what drift a loop must take back.
+
+    Args:
+        estimated, truth: (N, 4, 4) T_world_cam of the same frames; only the first and the last count.
+        scale: true size over estimated size.
+    """
+    a = np.linalg.inv(estimated[0]) @ estimated[-1]
+    b = np.linalg.inv(truth[0]) @ truth[-1]
+    turn = a[:3, :3].T @ b[:3, :3]
+    angle = float(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1)))
+    return float(np.linalg.norm(scale * a[:3, 3] - b[:3, 3])), angle
+
+
 @dataclass(frozen=True)
 class DepthFigures:
     """Shares (0..1) of the pixels with truth whose depth is within 10 % of it; a pixel without an estimate is wrong.
@@ -187,6 +218,83 @@ def surface_figures(estimated: Array, truth: Array, threshold_m: float = 0.05) -
     precision, recall = float((there <= threshold_m).mean()), float((back <= threshold_m).mean())
     f_score = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return SurfaceFigures(float(there.mean()), float(back.mean()), precision, recall, f_score)
+
+
+def refined(alignment: Alignment, points: Array, truth: Array, reach_m: float = 0.3, rounds: int = 20) -> Alignment:
+    """An alignment made better on the surfaces themselves: iterated closest points with scale (Besl and McKay 1992;
+    Knapitsch et al. 2017, section 3.2), over the pairs that are nearer than `reach_m`.
+
+    Args:
+        points: (N, 3) of the estimate, before `alignment`. truth: (M, 3).
+    """
+    tree, moved = cKDTree(_points(truth, "truth")), alignment(_points(points, "points"))
+    for _ in range(rounds):
+        distance, index = tree.query(moved, distance_upper_bound=reach_m)
+        near = np.isfinite(distance)
+        if near.sum() < 100:
+            return alignment
+        alignment = umeyama(points[near], truth[index[near]], with_scale=True)
+        moved = alignment(points)
+    return alignment
+
+
+@dataclass(frozen=True)
+class MeasuredDepth:
+    """A depth camera's picture: depth_m (H, W) float32 metres, 0 = unknown; K fx, fy, cx, cy; T_world_cam (4, 4)."""
+
+    depth_m: NDArray[np.float32]
+    K: tuple[float, float, float, float]
+    T_world_cam: Array
+
+
+def surface_points(views: Sequence[MeasuredDepth], cell_m: float = 0.025, reach_m: float = 6.0) -> Array:
+    """(M, 3) points of what depth cameras saw, one for each cell of a grid, so that they lie evenly."""
+    clouds = []
+    for view in views:
+        v, u = np.nonzero((view.depth_m > 0) & (view.depth_m <= reach_m))
+        z = view.depth_m[v, u].astype(np.float64)
+        fx, fy, cx, cy = view.K
+        points = np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z], 1) @ view.T_world_cam[:3, :3].T
+        clouds.append(_thinned(points + view.T_world_cam[:3, 3], cell_m))
+    return _thinned(np.concatenate([np.zeros((0, 3)), *clouds]), cell_m)
+
+
+def _thinned(points: Array, cell_m: float) -> Array:
+    cell = np.floor(points / cell_m).astype(np.int64) + (1 << 20)
+    key = (cell[:, 0] << 42) | (cell[:, 1] << 21) | cell[:, 2]
+    return points[np.unique(key, return_index=True)[1]]
+
+
+def measured_there(points: Array, views: Sequence[MeasuredDepth]) -> NDArray[np.bool_]:
+    """(N,) whether any depth camera measured anything along its ray to a point: elsewhere nobody knows the truth."""
+    known = np.zeros(len(points), bool)
+    for view in views:
+        local = (points - view.T_world_cam[:3, 3]) @ view.T_world_cam[:3, :3]
+        fx, fy, cx, cy = view.K
+        z = np.maximum(local[:, 2], 1e-3)
+        u, v = np.rint(fx * local[:, 0] / z + cx), np.rint(fy * local[:, 1] / z + cy)
+        height, width = view.depth_m.shape
+        seen = np.flatnonzero((local[:, 2] > 0.05) & (u >= 0) & (v >= 0) & (u < width) & (v < height))
+        known[seen[view.depth_m[v[seen].astype(int), u[seen].astype(int)] > 0]] = True
+    return known
+
+
+def mesh_figures(
+    points: Array, alignment: Alignment, views: Sequence[MeasuredDepth], threshold_m: float = 0.1
+) -> SurfaceFigures:
+    """How well (N, 3) points of a reconstructed mesh match what depth cameras saw.
+
+    Args:
+        alignment: from the reconstruction to the truth, by the cameras' poses; it is `refined` on the surfaces.
+
+    Raises:
+        InputError: no surface on one side.
+    """
+    truth = surface_points(views)
+    points = points[measured_there(alignment(_points(points, "points")), views)]
+    if len(points) >= 100:
+        alignment = refined(alignment, points[:: max(1, len(points) // 10_000)], truth)
+    return surface_figures(alignment(points), truth, threshold_m)
 
 
 def sample_surface(vertices: Array, faces: NDArray[np.int32], count: int, generator: np.random.Generator) -> Array:

@@ -49,7 +49,8 @@ def bend(keyframe: Keyframe, pixels: Array, depths_m: Array, config: DensifyConf
     k, c = keyframe, config
     x, y = np.rint(pixels).astype(int).T if len(pixels) else (np.zeros(0, int), np.zeros(0, int))
     if len(depths_m) >= c.minimum_anchors:
-        factor = np.float32(np.exp(densify.robust_log_ratio(depths_m, k.depth_m[y, x])))
+        ratio = densify.robust_log_ratio(depths_m, k.depth_m[y, x])
+        factor = np.float32(np.exp(densify.believed(ratio, k.sigma_log, c)))
         k.depth_m, k.variance = k.depth_m * factor, k.variance * factor * factor
     if not c.enabled:
         return
@@ -59,9 +60,10 @@ def bend(keyframe: Keyframe, pixels: Array, depths_m: Array, config: DensifyConf
     anchors[y, x], weight[y, x] = depths_m, c.point_weight
     if (weight > 0).sum() < c.minimum_anchors:
         return
-    factors, near = densify.correction(k.depth_network_m, anchors, weight, c)
+    factors, near = densify.correction(k.depth_network_m, anchors, weight, c, k.sigma_log)
     bent = k.depth_network_m * factors
-    variance = np.square(bent * (0.05 + 0.10 * (1 - near))).astype(np.float32)
+    sd = c.prior_sd if k.sigma_log is None else np.minimum(k.sigma_log, c.prior_sd)
+    variance = np.square(bent * sd * (1 - 2 / 3 * near)).astype(np.float32)
     known = bent > 0
     both = good & known
     safe = [np.where(both, a, 1).astype(np.float32) for a in (bent, variance, k.depth_m, k.variance)]

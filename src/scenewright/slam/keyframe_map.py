@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scenewright.slam import finishing, rigid
+from scenewright.slam import finishing, rigid, sweep
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
 from scenewright.slam.loops import LoopCloser
@@ -33,7 +33,7 @@ class KeyframeMap:
         self.edges: list[Edge] = []
         self.entries: list[Entry] = []
         self.view_of: list[int] = []
-        self.odometry = Odometry(intrinsics, config.odometry) if config.odometry.enabled else None
+        self.odometry = Odometry(intrinsics, config.odometry, config.densify) if config.odometry.enabled else None
         self.relocaliser = Relocaliser()
         self._closer = LoopCloser(self.relocaliser.index)
 
@@ -125,6 +125,17 @@ class KeyframeMap:
         if self.odometry is not None:
             for keyframe, view in zip(self.keyframes, self.view_of):
                 finishing.bend(keyframe, *self.odometry.depths(view), self.config.densify)
+
+    def sweep(self) -> None:
+        """Let the neighbours' pictures judge every keyframe's depth, unless it comes from a source that knows it."""
+        c = self.config.sweep
+        if not c.enabled:
+            return
+        for keyframe, log_factor in zip(self.keyframes, sweep.sweep(self.keyframes, c)):
+            if keyframe.sigma_log is not None and np.median(keyframe.sigma_log) < c.reach / c.steps:
+                continue
+            factor = np.exp(log_factor)
+            keyframe.depth_m, keyframe.variance = keyframe.depth_m * factor, keyframe.variance * factor * factor
 
     def rescale(self, factor: float) -> None:
         """Stretch the whole map."""

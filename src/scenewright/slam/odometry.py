@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from scenewright.slam import bundle, corners, rigid
-from scenewright.slam.config import OdometryConfig
+from scenewright.slam import bundle, corners, densify, rigid
+from scenewright.slam.config import DensifyConfig, OdometryConfig
 from scenewright.slam.image import Intrinsics
-from scenewright.slam.types import FloatImage
+from scenewright.slam.types import NetworkDepth
 
 Array = NDArray[np.float64]
 OUTLIER_PX = 3.0
@@ -31,6 +31,7 @@ class View:
     Args:
         index: of the frame. T_cam_world: (3, 4).
         ids: (N,) int64 points. pixels: (N, 2) float64. log_depth, depth_weight: (N,), see `bundle.Observations`.
+        independent: see `NetworkDepth`.
     """
 
     index: int
@@ -39,6 +40,7 @@ class View:
     pixels: Array
     log_depth: Array
     depth_weight: Array
+    independent: bool = False
 
 
 class Posed(NamedTuple):
@@ -60,8 +62,8 @@ class Posed(NamedTuple):
 class Odometry:
     """The map of corners and the views that see them."""
 
-    def __init__(self, intrinsics: Intrinsics, config: OdometryConfig) -> None:
-        self.intrinsics, self.config = intrinsics, config
+    def __init__(self, intrinsics: Intrinsics, config: OdometryConfig, densify: DensifyConfig | None = None) -> None:
+        self.intrinsics, self.config, self.densify = intrinsics, config, densify or DensifyConfig()
         self.views: list[View] = []
         self.points = np.zeros((0, 3))
         self.known = np.zeros(0, bool)
@@ -272,28 +274,33 @@ class Odometry:
             return ids[:0], which[:0]
         return ids[keep], which[keep]
 
-    def add_depth(self, number: int, depth_m: FloatImage) -> float:
+    def add_depth(self, number: int, answer: NetworkDepth) -> float:
         """Give a view's corners a network's depth: prior for all, position for those that have none.
 
         Args:
-            depth_m: (H, W), at the view's size.
+            answer: the source's, at the view's size.
 
         Returns:
             log of the factor that aligned the depth with the points already known, 0 where too few were.
         """
-        view = self.views[number]
+        view, sigma_log = self.views[number], answer.sigma_log
         x, y = np.rint(view.pixels).astype(int).T
-        depth = depth_m[y, x].astype(np.float64)
+        depth = answer.depth_m[y, x].astype(np.float64)
         valid = depth > 0
         T = view.T_cam_world
         z = self.points[view.ids] @ T[2, :3] + T[2, 3]
         anchored = valid & self.known[view.ids] & (z > 0.05)
         shift = 0.0
         if anchored.sum() >= self.config.minimum_inliers:
-            shift = float(np.median(np.log(z[anchored] / depth[anchored])))
+            ratio = float(np.median(np.log(z[anchored] / depth[anchored])))
+            shift = densify.believed(ratio, sigma_log, self.densify)
         depth = np.where(valid, depth, 1) * np.exp(shift)
         view.log_depth = np.log(depth)
-        view.depth_weight = np.where(valid, 1 / self.config.prior_sd, 0)
+        view.independent = answer.independent and sigma_log is not None
+        sd = np.full(len(depth), self.config.prior_sd)
+        if sigma_log is not None and view.independent:
+            sd = densify.corner_sd(answer.depth_m, sigma_log)[y, x]
+        view.depth_weight = np.where(valid, 1 / sd, 0)
         new = valid & ~self.known[view.ids]
         fx, fy, cx, cy = self.intrinsics
         rays = np.stack([(view.pixels[:, 0] - cx) / fx, (view.pixels[:, 1] - cy) / fy, np.ones(len(depth))], 1)
@@ -416,7 +423,7 @@ class Odometry:
         pixel = np.concatenate([p.pixels for p in parts])
         log_depth, weight = (
             np.concatenate([p.log_depth for p in parts]),
-            np.concatenate([p.depth_weight for p in parts]),
+            np.concatenate([p.depth_weight * (1.0 if p.independent else prior) for p in parts]),
         )
         wanted = np.zeros(len(self.points), bool)
         wanted[ids] = True
@@ -426,7 +433,7 @@ class Odometry:
         order = np.argsort(point[keep], kind="stable")
         observations = bundle.Observations(
             view[keep][order], np.searchsorted(used, point[keep][order]), np.ascontiguousarray(pixel[keep][order]),
-            log_depth[keep][order], (weight[keep] * prior)[order],
+            log_depth[keep][order], weight[keep][order],
         )  # fmt: skip
         T = np.array([p.T_cam_world for p in parts])
         free = np.arange(len(views)) >= fixed

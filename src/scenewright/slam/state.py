@@ -204,8 +204,9 @@ def pack_keyframes(keyframes: list[Keyframe]) -> Arrays:
     for k in keyframes:
         for name in _KEYFRAME_ARRAYS:
             out[f"keyframes/{k.id}/{name}"] = np.array(getattr(k, name))
-        if k.label_log_probabilities is not None:
-            out[f"keyframes/{k.id}/labels"] = k.label_log_probabilities.copy()
+        for name, optional in (("labels", k.label_log_probabilities), ("sigma_log", k.sigma_log)):
+            if optional is not None:
+                out[f"keyframes/{k.id}/{name}"] = optional.copy()
     return out
 
 
@@ -214,11 +215,12 @@ def unpack_keyframes(arrays: Arrays, camera: Camera) -> list[Keyframe]:
     out = []
     for id, (index, time_s, segment) in enumerate(read_text(arrays["keyframes/facts"], "keyframes")):
         parts = {name: np.array(arrays[f"keyframes/{id}/{name}"]) for name in _KEYFRAME_ARRAYS}
-        labels = arrays.get(f"keyframes/{id}/labels")
+        labels, sigma_log = (arrays.get(f"keyframes/{id}/{name}") for name in ("labels", "sigma_log"))
         out.append(
             Keyframe(
                 id=id, index=index, time_s=time_s, camera=camera, segment=segment,
-                label_log_probabilities=None if labels is None else np.array(labels), **parts,
+                label_log_probabilities=None if labels is None else np.array(labels),
+                sigma_log=None if sigma_log is None else np.array(sigma_log), **parts,
             )
         )  # fmt: skip
     return out
@@ -275,7 +277,7 @@ def pack_odometry(odometry: Odometry) -> Arrays:
         "odometry/known": odometry.known.copy(),
         "odometry/descriptors": odometry.descriptors.copy(),
         "odometry/template": odometry.template.copy(),
-        "odometry/views": np.array([[v.index, len(v.ids)] for v in views], np.int64).reshape(-1, 2),
+        "odometry/views": np.array([[v.index, len(v.ids), v.independent] for v in views], np.int64).reshape(-1, 3),
         "odometry/T_cam_world": np.array([v.T_cam_world for v in views], np.float64).reshape(-1, 3, 4),
         "odometry/ids": np.concatenate([np.zeros(0, np.int64), *(v.ids for v in views)]),
         "odometry/observations": np.concatenate(
@@ -292,10 +294,18 @@ def unpack_odometry(arrays: Arrays, odometry: Odometry) -> None:
     odometry.template = np.array(arrays["odometry/template"])
     ends = np.cumsum(arrays["odometry/views"][:, 1])
     odometry.views = []
-    for (index, count), end, T in zip(arrays["odometry/views"], ends, arrays["odometry/T_cam_world"]):
+    for (index, count, independent), end, T in zip(arrays["odometry/views"], ends, arrays["odometry/T_cam_world"]):
         rows = slice(int(end - count), int(end))
         o = np.array(arrays["odometry/observations"][rows])
         ids = np.array(arrays["odometry/ids"][rows])
         odometry.views.append(
-            View(int(index), np.array(T), ids, np.ascontiguousarray(o[:, :2]), o[:, 2].copy(), o[:, 3].copy())
+            View(
+                int(index),
+                np.array(T),
+                ids,
+                np.ascontiguousarray(o[:, :2]),
+                o[:, 2].copy(),
+                o[:, 3].copy(),
+                bool(independent),
+            )
         )

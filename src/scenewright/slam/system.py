@@ -290,15 +290,16 @@ class CnnSlam:
         """Eq. 5-9: depth at the map's scale, its uncertainty, fusion with the keyframe before."""
         depth = answer.depth_m
         if self._odometry is not None:
-            depth = depth * np.float32(np.exp(self._odometry.add_depth(view, depth)))
-        variance = self._prior_variance(depth, answer)
+            depth = depth * np.float32(np.exp(self._odometry.add_depth(view, answer)))
+        variance = uncertainty.source_variance(depth, answer.sigma_log, self.config.fusion)
         if fused and self._active is not None:
             self._active.publish()
-            depth, variance = self._fused(depth, variance, self._active.keyframe, T_world_cam)
+            known = answer.sigma_log is not None
+            depth, variance = self._fused(depth, variance, self._active.keyframe, T_world_cam, known)
         keyframe = Keyframe(
             len(self.map.keyframes), picture.index, picture.time_s, picture.image, self.camera, depth, variance,
             answer.depth_m, np.zeros(depth.shape, np.uint16), T_world_cam, self._motion.segment,
-            _log_labels(answer),
+            _log_labels(answer), answer.sigma_log,
         )  # fmt: skip
         stretched = self.map.add_keyframe(keyframe, view, self.config.recovery.loops and self._given is None)
         if stretched is not None:
@@ -307,18 +308,16 @@ class CnnSlam:
             self._motion.T_frame_keyframe = rigid.from_rotation(T[:3, :3], stretched * T[:3, 3])
         self._active = Active.of(keyframe, picture, self.config)
 
-    def _prior_variance(self, depth: FloatImage, answer: NetworkDepth) -> FloatImage:
-        if answer.sigma_log is None:
-            return uncertainty.first_uncertainty(depth, self.config.fusion)
-        sd = np.maximum(answer.sigma_log, self.config.fusion.floor)
-        return np.square(sd * depth).astype(np.float32)
-
     def _fused(
-        self, depth: FloatImage, variance: FloatImage, old: Keyframe, T_world_cam: Array
+        self, depth: FloatImage, variance: FloatImage, old: Keyframe, T_world_cam: Array, known: bool
     ) -> tuple[FloatImage, FloatImage]:
+        """Eq. 6-9; where the source's own variance is `known` it takes the place of eq. 6."""
         config = self.config.fusion
         T_old_new = rigid.inverse(old.T_world_cam) @ T_world_cam
         seen = uncertainty.look_up(depth, old.depth_m, old.variance, self.intrinsics, T_old_new)
+        if known:
+            comparable = uncertainty.consistent(depth, variance, seen, config)
+            return fusion.fuse(depth, variance, seen, comparable, config)
         U, comparable = uncertainty.uncertainty(depth, seen, config)
         return fusion.fuse(depth, np.where(comparable, U, variance), seen, comparable, config)
 
@@ -332,6 +331,7 @@ class CnnSlam:
             self.map.close_loops()
             self.map.adjust()
         self.map.bend()
+        self.map.sweep()
         factor = 1.0 if self._given is not None else finishing.scale_factor(self.map.keyframes)
         self.map.rescale(factor)
         self._worker.close()

@@ -29,13 +29,17 @@ class NetworkDepth:
 
     Args:
         depth_m: (H, W) float32 metres, 0 = unknown.
-        sigma_log: (H, W) float32 standard deviation of log depth, or None.
+        sigma_log: (H, W) float32 standard deviation of a pixel's log depth; None where the source does not know, and
+            its error is then found by comparing keyframes (Tateno 2017, eq. 6).
+        independent: pixels err each on its own, as a depth camera's do; a network's neighbours are wrong together, so
+            that many of them know little more than one.
         label_probabilities: (C, H, W) float32 softmax over `scenewright.labels.LABELS`, or None.
     """
 
     depth_m: FloatImage
     sigma_log: FloatImage | None = None
     label_probabilities: FloatImage | None = None
+    independent: bool = False
 
 
 class DepthSource(Protocol):
@@ -84,6 +88,7 @@ class Keyframe:
         camera: of the image.
         depth_m, variance: (H, W) float32, refined and fused depth in metres and its variance in m^2.
         depth_network_m: (H, W) float32, the network's depth after focal adjustment, untouched.
+        sigma_log: (H, W) float32, what the source said of its error (see `NetworkDepth`), or None.
         observed: (H, W) uint16, how many stereo updates each pixel received.
         label_log_probabilities: (C, H, W) float16 or None.
         T_world_cam: (4, 4) float64; the pose graph writes it.
@@ -102,6 +107,7 @@ class Keyframe:
     T_world_cam: NDArray[np.float64]
     segment: int = 0
     label_log_probabilities: NDArray[np.float16] | None = None
+    sigma_log: FloatImage | None = None
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,25 @@ def look_up(
     )
 
 
+def source_variance(depth_m: FloatImage, sigma_log: FloatImage | None, config: FusionConfig) -> FloatImage:
+    """Variance in m^2 of a source's depth before anything is compared: its own sigma, else `first_uncertainty`."""
+    if sigma_log is None:
+        return first_uncertainty(depth_m, config)
+    return np.square(np.maximum(sigma_log, config.own_floor) * depth_m).astype(np.float32)
+
+
+def consistent(
+    depth_m: FloatImage, variance: FloatImage, seen: Correspondence, config: FusionConfig
+) -> NDArray[np.bool_]:
+    """(H, W) mask of pixels whose two depths differ by less than three standard deviations of their difference.
+
+    For sources that know their own `variance` (m^2); it takes the place of eq. 6 and its fixed share for occlusions.
+    """
+    other = seen.depth_m if config.exact_frame else seen.sampled_m
+    noise = np.square(config.process * depth_m)
+    return np.asarray(seen.valid & (np.square(depth_m - other) < 9 * (variance + seen.variance + noise)))
+
+
 def first_uncertainty(depth_m: FloatImage, config: FusionConfig) -> FloatImage:
     """Variance in m^2 of a network's depth that nothing can be compared with: (first * D)^2."""
     return np.square(config.first * depth_m).astype(np.float32)

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenewright.depth.metrics import depth_figures, mean_figures, moments, pooled
+from scenewright.depth.metrics import (
+    border_error,
+    calibration_error,
+    depth_borders,
+    depth_figures,
+    mean_figures,
+    moments,
+    pooled,
+)
 from scenewright.errors import InputError
 
 TRUTH = np.array([[1.0, 2.0, 4.0, 0.0]])
@@ -97,3 +105,73 @@ def test_pooled_differs_from_the_mean_over_images_where_it_should() -> None:
 
 def test_no_cap_at_all() -> None:
     assert figures(np.array([[500.0]]), np.array([[400.0]]), cap=np.inf)["AbsRel"] == 0.25
+
+
+def step_map() -> np.ndarray:
+    truth = np.full((20, 30), 2.0)
+    truth[:, 15:] = 3.0
+    return truth
+
+
+def test_borders_lie_within_three_pixels_of_a_jump() -> None:
+    columns = np.flatnonzero(depth_borders(step_map())[10])
+    assert columns.tolist() == list(range(11, 19))  # the pixels 14 and 15 make the jump
+    corner = np.full((20, 20), 2.0)
+    corner[:10, :10] = 4.0
+    border = depth_borders(corner, radius_px=3.0)
+    assert border[10 + 2, 10 + 2]  # sqrt(2^2 + 2^2) from the corner of the object, not 3 + 3 away along the axes
+    assert not border[10 + 3, 10 + 3]
+
+
+def test_slopes_and_holes_are_no_borders() -> None:
+    ramp = np.tile(np.linspace(1, 4, 40), (10, 1))
+    assert not depth_borders(ramp).any()
+    hole = np.full((10, 10), 2.0)
+    hole[4:6, 4:6] = 0
+    assert not depth_borders(hole).any()
+    assert border_error(prediction_m=ramp, truth_m=ramp, cap_m=10, median_scaled=False) is None
+
+
+def test_border_error_counts_borders_alone() -> None:
+    truth = step_map()
+    far_off = truth.copy()
+    far_off[:, :5] = 9
+    assert border_error(prediction_m=far_off, truth_m=truth, cap_m=10, median_scaled=False) == 0
+    late = np.roll(truth, 1, 1)
+    late[:, 0] = 2
+    error = border_error(prediction_m=late, truth_m=truth, cap_m=10, median_scaled=False)
+    assert error == pytest.approx(1 / 3 / 8)  # one column of eight says 2 for 3
+    assert border_error(prediction_m=5 * truth, truth_m=truth, cap_m=99, median_scaled=True) == pytest.approx(0)
+    assert border_error(prediction_m=1.5 * truth, truth_m=truth, cap_m=99, median_scaled=False) == pytest.approx(0.5)
+
+
+def test_calibration_error_by_hand() -> None:
+    confidence = np.array([0.1, 0.1, 0.9, 0.9])
+    right = np.array([False, True, True, True])
+    assert calibration_error(confidence, right, 10) == pytest.approx((2 * 0.4 + 2 * 0.1) / 4)
+    assert calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
+    assert calibration_error(np.array([1.0, 0.0]), np.array([False, True])) == 1
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_honest_confidence_is_calibrated_and_boasting_is_not(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    confidence = rng.random(20_000)
+    right = rng.random(20_000) < confidence
+    assert calibration_error(confidence, right) < 0.02
+    assert calibration_error(np.sqrt(confidence), right) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("confidence", "right", "message"),
+    [
+        (np.zeros(0), np.zeros(0, bool), "shapes"),
+        (np.zeros(3), np.zeros(2, bool), "shapes"),
+        (np.array([1.2]), np.array([True]), "values to 1.2"),
+        (np.array([np.nan]), np.array([True]), "values to nan"),
+    ],
+)
+def test_no_confidence(confidence: np.ndarray, right: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        calibration_error(confidence, right)

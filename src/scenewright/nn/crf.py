@@ -36,23 +36,25 @@ class CRFConfig:
         normalize: "none" = the kernels as they stand, "symmetric" = D^-1/2 K D^-1/2: weights then do not depend on how
             many pixels lie within a deviation.
         iterations, damping: of the mean field; damping 0 takes each update as it is, 0.5 half of it.
+        rings: of the lattice (see `PermutohedralLattice`): 0 is three times faster, 1 three times closer.
     """
 
-    bilateral_weight: float = 1.0
-    bilateral_px: float = 15.0
-    bilateral_colour: float = 12.0
-    smooth_weight: float = 0.3
+    bilateral_weight: float = 0.5
+    bilateral_px: float = 6.0
+    bilateral_colour: float = 10.0
+    smooth_weight: float = 0.05
     smooth_px: float = 1.5
     compatibility: Literal["linear", "potts"] = "linear"
     cut: float = 0.0
     normalize: Literal["none", "symmetric"] = "symmetric"
     iterations: int = 5
     damping: float = 0.0
+    rings: int = 1
 
     def __post_init__(self) -> None:
         positive = (self.bilateral_px, self.bilateral_colour, self.smooth_px)
         weights = (self.bilateral_weight, self.smooth_weight, self.cut)
-        if min(positive) <= 0 or min(weights) < 0 or self.iterations < 0 or not 0 <= self.damping < 1:
+        if min(positive) <= 0 or min(*weights, self.iterations, self.rings) < 0 or not 0 <= self.damping < 1:
             raise InputError("CRF", repr(self), "deviations > 0, weights >= 0, iterations >= 0, damping in [0, 1)")
 
 
@@ -88,10 +90,11 @@ class LatticeKernel:
 
     Args:
         features: (N, D) in units of the deviation.
+        rings: see `PermutohedralLattice`.
     """
 
-    def __init__(self, features: Tensor) -> None:
-        self.lattice = PermutohedralLattice(features)
+    def __init__(self, features: Tensor, rings: int = 1) -> None:
+        self.lattice = PermutohedralLattice(features, rings)
         self.own = self.lattice.own_share()[:, None]
         ones = features.new_ones(len(features), 1)
         chosen = torch.linspace(0, len(features) - 1, min(256, len(features)), device=features.device).long()
@@ -163,7 +166,7 @@ def picture_kernel(image: Tensor, config: CRFConfig, method: Literal["auto", "de
     height, width = image.shape[-2:]
     dense = method == "dense" or (method == "auto" and height * width <= DENSE_PIXELS)
     features = pixel_features(image, config.bilateral_px, config.bilateral_colour)
-    bilateral: Kernel = DenseKernel(features) if dense else LatticeKernel(features)
+    bilateral: Kernel = DenseKernel(features) if dense else LatticeKernel(features, config.rings)
     smooth: Kernel = SpatialKernel((height, width), config.smooth_px, image)
     if config.normalize == "symmetric":
         bilateral, smooth = Symmetric(bilateral, features), Symmetric(smooth, features)

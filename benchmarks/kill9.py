@@ -135,16 +135,18 @@ def run_reached(folder: Path) -> str:
     return "all steps" if position["stage"] else f"step {position['step']}"
 
 
-def jobs(rooms: Path, steps: int) -> dict[str, Job]:
+def jobs(rooms: Path, steps: int, quick: bool) -> dict[str, Job]:
     """The two jobs by name."""
+
+    def reconstruct(out: Path) -> list[str]:
+        small = ["--every", "3", "--size", "160", "--voxel", "0.05"] if quick else []
+        return ["reconstruct", "demo", "-o", str(out), *small]
 
     def train(out: Path) -> list[str]:
         return ["train", "fcrn", "--data", str(rooms), "--run", str(out), "--steps", str(steps), "--threads", "1"]
 
     return {
-        "reconstruct": Job(
-            "reconstruct", lambda out: ["reconstruct", "demo", "-o", str(out)], scene_products, scene_reached
-        ),
+        "reconstruct": Job("reconstruct", reconstruct, scene_products, scene_reached),
         "train": Job("train", train, run_products, run_reached),
     }
 
@@ -232,10 +234,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20, help="disturbed runs of each job (20)")
     parser.add_argument("--job", choices=("reconstruct", "train"), default=None, help="one job only")
     parser.add_argument("--steps", type=int, default=12, help="of training (12)")
+    parser.add_argument("--quick", action="store_true", help="a third of the film at half the size")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     options = parser.parse_args()
     keep = Path(tempfile.mkdtemp(prefix="kill9-"))
-    table: dict[str, Any] = jobs(keep / "rooms", options.steps)
+    table: dict[str, Any] = jobs(keep / "rooms", options.steps, options.quick)
     for seed, split in enumerate(("train", "train", "validation")):
         render_shard(shard_path(keep / "rooms", split, seed), [seed], split, 4, (96, 72))
     chosen = [options.job] if options.job else list(table)

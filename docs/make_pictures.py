@@ -1,7 +1,7 @@
 """Makes the pictures of README.md and docs/worlds.md: `python docs/make_pictures.py [--scene out/demo]`.
 
-rooms.jpg: a sheet of synthetic rooms. truth.jpg: what is known of every pixel. report.jpg: the report of a scene, as
-Chromium shows it; left as it is where there is no such scene or no Chromium.
+rooms.jpg: a sheet of synthetic rooms. truth.jpg: what is known of every pixel. roads.jpg: pairs of streets. report.jpg:
+the report of a scene, as Chromium shows it; left as it is where there is no such scene or no Chromium.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from scenewright.files import write_bytes
 from scenewright.labels import COLOURS
+from scenewright.pipelines.worlds import preview
 from scenewright.worlds.library import Library
 from scenewright.worlds.model import Rendered
 from scenewright.worlds.plan import KINDS
@@ -71,6 +72,13 @@ def save(name: str, picture: Image) -> None:
     print(f"{IMAGES / name}: {picture.shape[1]}x{picture.shape[0]}, {len(coded) // 1000} kB, quality {quality}")
 
 
+def roads(seed: int) -> Image:
+    """A sheet of streets: left, right, depth, lidar."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = preview("roads", Path(folder) / "roads.png", seed=seed, split="test", size="320x112")
+        return np.asarray(cv2.imread(str(path)), np.uint8)[..., ::-1]
+
+
 def report(scene: Path, size: tuple[int, int] = (1280, 800)) -> None:
     """Let Chromium open a scene's report and take its picture."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
@@ -99,6 +107,7 @@ def main() -> None:
         shots = [view(options.seed + n, kind, (300, 225), library) for n, kind in enumerate(kinds)]
         save("rooms.jpg", sheet([shot.image for shot in shots], COLUMNS))
         save("truth.jpg", sheet(truth(shots[6]), 4))
+        save("roads.jpg", roads(options.seed))
     report(options.scene)
 
 

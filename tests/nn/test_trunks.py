@@ -1,4 +1,4 @@
-"""Backbones against their definitions: TensorFlow's padding, strides and sizes, counts, and ImageNet weights by name."""
+"""Backbones against their definitions: TensorFlow's padding, strides, sizes, counts, ImageNet weights by name."""
 
 from __future__ import annotations
 

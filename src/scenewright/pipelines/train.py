@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from scenewright.engine.table import create
+from scenewright.engine.config import from_text
+from scenewright.engine.table import create, method_class
 from scenewright.engine.weights import load
 from scenewright.errors import InputError
 from scenewright.pipelines.training_data import Validate, source_of
@@ -24,6 +25,7 @@ def train(
     steps: int | None = None,
     trunk: Path | None = None,
     start: str | None = None,
+    options: Sequence[str] = (),
     threads: int | None = None,
     precision: str = "bf16",
     resume: bool = True,
@@ -40,17 +42,19 @@ def train(
         steps: shorten every stage to at most so many steps.
         trunk: safetensors of an ImageNet trunk, as `scenewright convert` writes them.
         start: begin from these weights (a name or folder) instead of fresh ones.
+        options: fields of the method's Config that differ from the preset, as `name=value`: its ablations.
         threads: of torch; None leaves its choice.
 
     Raises:
-        InputError: a method whose stages read what no world has, or shards that are not there.
+        InputError: options that the Config does not have, or beside `start`, whose Config is stored; a method whose
+            stages read what no world has, or shards that are not there.
     """
     from scenewright.engine.fit import fit
 
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    model: Any = load(start) if start else create(method, preset)
+    model = _model(method, preset, start, options)
     names = [stage.data for stage in model.own_stages(preset)]
     sources = {name: source_of(name, method) for name in names}
     if trunk is not None:
@@ -60,6 +64,14 @@ def train(
         model, datasets, run_dir, preset=preset, seed=seed, precision=precision, max_steps=steps, resume=resume,
         validate=_validation(data, names[-1], model), validate_every=500, quiet=quiet,
     )  # fmt: skip
+
+
+def _model(method: str, preset: str, start: str | None, options: Sequence[str]) -> Any:
+    if start is None:
+        return create(method, preset, **from_text(method_class(method).Config, options, "--option"))
+    if options:
+        raise InputError("--option", ", ".join(options), "none beside --start: stored weights have their own Config")
+    return load(start)
 
 
 def _validation(data: Path, name: str, model: Any) -> Validate | None:

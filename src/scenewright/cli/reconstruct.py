@@ -33,7 +33,7 @@ def command(
         out: the Scene folder to write; NAME.scene when not given.
         intrinsics: fx,fy,cx,cy in pixels of the source's frames.
         fov: horizontal field of view in degrees, instead of intrinsics.
-        depth: "sensor", a depth method with shipped weights, or a folder of weights.
+        depth: "sensor", a depth method with shipped weights, a folder of weights, or onnx:FILE, a foreign network.
         poses: "track", or "given" to take the source's own.
         size: longest side of the working images, pixels.
         every: use each n-th frame.

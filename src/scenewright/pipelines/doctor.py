@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-OPTIONAL = {"tensorboard": "curves of a training", "onnx": "export of networks", "onnxruntime": "foreign networks"}
+OPTIONAL = {
+    "tensorboard": "curves of a training",
+    "onnxscript": "export of networks",
+    "onnxruntime": "foreign networks",
+}
 FURNITURE = Path("/usr/share/sweethome3d/furniture")
 
 

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from scenewright.data.sequence import Sequence
+from scenewright.depth.onnx_depth import OnnxDepth
+from scenewright.depth.task import DepthMethod
 from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
 from scenewright.slam.sources import MethodDepth, SensorDepth
@@ -26,8 +28,54 @@ class ChosenDepth:
     labels: bool
 
 
+ONNX = "onnx:"
+"""What the name of a foreign network begins with; its file follows."""
+
+
+@dataclass(frozen=True)
+class NamedMethod:
+    """A depth method as the user named it.
+
+    Args:
+        method: on its device, in eval mode.
+        name, scale: as its card says.
+        sha256: of its weights.
+        labels: whether it predicts labels.
+    """
+
+    method: DepthMethod
+    name: str
+    scale: str
+    sha256: str
+    labels: bool
+
+
+def depth_method(option: str, name: str, device: str = "cpu", tasks: tuple[str, ...] = ("depth",)) -> NamedMethod:
+    """Resolve the name of a depth method.
+
+    Args:
+        option: which option named it, for errors.
+        name: a method's name with shipped weights, a folder of weights, or onnx:FILE, a foreign network.
+        device: where networks of ours run.
+        tasks: that the method may be for; "focus" takes focal stacks.
+
+    Raises:
+        InputError: a method of another task, no weights, or a file that is no usable network.
+    """
+    if name.startswith(ONNX):
+        foreign = OnnxDepth(name.removeprefix(ONNX))
+        card = foreign.card
+        return NamedMethod(foreign, card.name, card.scale, foreign.sha256, "label_probabilities" in foreign.outputs)
+    method: Any = load(name)
+    if method.card.task not in tasks:
+        raise InputError(option, f"{method.card.name}, a method for {method.card.task}", "a depth method")
+    method.eval().to(device)
+    labelled = bool(getattr(method.config, "classes", 0))
+    return NamedMethod(method, method.card.name, method.card.scale, digest(name), labelled)
+
+
 def choose_depth(name: str, sequence: Sequence, device: str = "cpu") -> ChosenDepth:
-    """Resolve `--depth`: "sensor", a method's name with shipped weights, or a folder of weights.
+    """Resolve `--depth`: "sensor", a method's name with shipped weights, a folder of weights, or onnx:FILE.
 
     Raises:
         InputError: sensor depth of a source that has none, a method of another task, no weights, or no such device.
@@ -36,13 +84,9 @@ def choose_depth(name: str, sequence: Sequence, device: str = "cpu") -> ChosenDe
         raise InputError("--device", repr(device), "cpu, or cuda where there is such a device")
     if name == "sensor":
         return ChosenDepth(SensorDepth(_sensor_reader(sequence)), name, {}, labels=False)
-    method = load(name)
-    if method.card.task != "depth":
-        raise InputError("--depth", f"{method.card.name}, a method for {method.card.task}", "a depth method")
-    method.eval().to(device)
-    labelled = bool(getattr(method.config, "classes", 0))
-    source: Any = MethodDepth(method, method.card.scale)  # type: ignore[arg-type]
-    return ChosenDepth(source, method.card.name, {method.card.name: digest(name)}, labelled)
+    named = depth_method("--depth", name, device)
+    source = MethodDepth(named.method, named.scale)
+    return ChosenDepth(source, named.name, {named.name: named.sha256}, named.labels)
 
 
 def _sensor_reader(sequence: Sequence) -> Any:

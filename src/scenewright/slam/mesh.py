@@ -1,17 +1,17 @@
-"""The surface of the map: marching cubes (Lewiner 2003) over the blocks, with colours and labels at the vertices."""
+"""The surface of the map: marching cubes (Lewiner 2003) over the blocks, and what is done to triangle meshes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 
 from scenewright.errors import InputError
-from scenewright.slam.tsdf import _FIXED, BLOCK, Volume
+from scenewright.slam.tsdf import BLOCK, Volume
 
 CHUNK = 12  # blocks per side of the dense piece that is meshed at a time
 _SIDE = (CHUNK + 1) * BLOCK  # with the first block of the next pieces, so that the cells between pieces are meshed too
@@ -32,8 +32,8 @@ class SurfaceMesh:
     labels: NDArray[np.uint8] | None = None
 
 
-def extract(volume: Volume, min_weight: float = 0.02, min_area_m2: float = 0.02) -> SurfaceMesh:
-    """The zero level set of the map.
+def extract(volume: Volume, min_weight: float = 0.01, min_area_m2: float = 0.05) -> SurfaceMesh:
+    """The zero level set of the map, grey; see `paint` for colours and labels.
 
     Args:
         min_weight: cells are meshed where all eight corners carry this weight (1 = one view with a sd of one voxel).
@@ -46,9 +46,64 @@ def extract(volume: Volume, min_weight: float = 0.02, min_area_m2: float = 0.02)
         raise InputError("mesh", f"min_weight {min_weight}, min_area_m2 {min_area_m2}", "no negative number")
     slots_of = _chunks(volume.coordinates)
     pieces = [_mesh_chunk(volume, chunk, slots, min_weight) for chunk, slots in sorted(slots_of.items())]
-    vertices, faces, colours, labels = _weld([p for p in pieces if p is not None], volume)
-    mesh = SurfaceMesh(vertices, faces, colours, labels)
+    vertices, faces = _weld([p for p in pieces if p is not None], volume.voxel_m)
+    mesh = SurfaceMesh(vertices, faces, np.full((len(vertices), 3), 128, np.uint8))
     return without_small_pieces(mesh, min_area_m2)
+
+
+def smooth(mesh: SurfaceMesh, rounds: int, shrink: float = 0.5, grow: float = 0.53) -> SurfaceMesh:
+    """Taubin's filter (SIGGRAPH 1995): each round moves vertices towards their neighbours' mean and back a bit more,
+    which takes noise and leaves size; `shrink` < `grow`. The rim stays where it is.
+    """
+    if not len(mesh.faces):
+        return mesh
+    vertices = mesh.vertices.astype(np.float64)
+    inner = ~on_rim(mesh)[:, None]
+    step = _averaging(mesh)
+    for _ in range(rounds):
+        for factor in (shrink, -grow):
+            vertices = vertices + factor * inner * (step @ vertices - vertices)
+    return replace(mesh, vertices=vertices.astype(np.float32))
+
+
+def neighbour_means(mesh: SurfaceMesh, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(V, C): each vertex's mean of `values` (V, C) over the vertices it shares an edge with."""
+    return np.asarray(_averaging(mesh) @ values, np.float32)
+
+
+def on_rim(mesh: SurfaceMesh) -> NDArray[np.bool_]:
+    """(V,) whether a vertex lies on an edge that only one face has."""
+    edges = np.sort(_edges(mesh.faces), axis=1).astype(np.int64)
+    key, count = np.unique(edges[:, 0] * len(mesh.vertices) + edges[:, 1], return_counts=True)
+    single = key[count == 1]
+    rim = np.zeros(len(mesh.vertices), bool)
+    rim[single // len(mesh.vertices)] = rim[single % len(mesh.vertices)] = True
+    return rim
+
+
+def vertex_normals(mesh: SurfaceMesh) -> NDArray[np.float32]:
+    """(V, 3) unit normals towards free space, means over faces by area; 0 where a vertex has no face."""
+    a, b, c = (mesh.vertices[mesh.faces[:, k]].astype(np.float64) for k in range(3))
+    face = np.cross(b - a, c - a)
+    total = np.stack(
+        [np.bincount(mesh.faces.ravel(), np.repeat(face[:, k], 3), len(mesh.vertices)) for k in range(3)], 1
+    )
+    return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def _edges(faces: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+
+
+def _averaging(mesh: SurfaceMesh) -> csr_array:
+    """(V, V): row by row the mean over a vertex's neighbours."""
+    edges, count = _edges(mesh.faces), len(mesh.vertices)
+    both = np.concatenate([edges, edges[:, ::-1]])
+    graph = csr_array((np.ones(len(both), np.float32), (both[:, 0], both[:, 1])), shape=(count, count))
+    graph.data[:] = 1  # an edge of two faces counts once
+    degree = np.maximum(np.diff(graph.indptr), 1)
+    graph.data /= np.repeat(degree, np.diff(graph.indptr)).astype(np.float32)
+    return graph
 
 
 def without_small_pieces(mesh: SurfaceMesh, min_area_m2: float) -> SurfaceMesh:
@@ -84,13 +139,13 @@ def _chunks(coordinates: NDArray[np.int32]) -> dict[tuple[int, int, int], NDArra
     return {key: np.concatenate(parts) for key, parts in found.items()}
 
 
-Piece = tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64], NDArray[np.float32] | None]
+Piece = tuple[NDArray[np.float64], NDArray[np.int32]]
 
 
 def _mesh_chunk(
     volume: Volume, chunk: tuple[int, int, int], slots: NDArray[np.int64], min_weight: float
 ) -> Piece | None:
-    """Vertices in voxels of the world grid, faces, colours (0..255) and label sums of one chunk."""
+    """Vertices in voxels of the world grid, and faces, of one chunk."""
     where = volume.coordinates[slots] - np.array(chunk) * CHUNK
     low, high = where.min(0), where.max(0) + 1
     weight = _dense(volume.weight, slots, where - low, high - low)
@@ -112,8 +167,7 @@ def _mesh_chunk(
     except (RuntimeError, ValueError):  # no zero crossing in the cells that are asked
         return None
     offset = (np.array(chunk) * CHUNK + low) * BLOCK
-    colours, labels = _attributes(volume, slots, where - low, high - low, vertices)
-    return vertices + offset, faces.astype(np.int32), colours, labels
+    return vertices + offset, faces.astype(np.int32)
 
 
 def _dense(array: NDArray, slots: NDArray[np.int64], where: NDArray[np.int32], blocks: NDArray[np.int32]) -> NDArray:
@@ -125,37 +179,10 @@ def _dense(array: NDArray, slots: NDArray[np.int64], where: NDArray[np.int32], b
     return out.reshape(x * BLOCK, y * BLOCK, z * BLOCK, *tail)
 
 
-def _attributes(
-    volume: Volume, slots: NDArray[np.int64], where: NDArray[np.int32], blocks: NDArray[np.int32], vertices: NDArray
-) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
-    """Colour and label sums at vertices, which lie on grid edges: the mean of the edge's two ends, by their weight."""
-    row = np.full(tuple(int(n) for n in blocks), -1, np.int64)
-    row[where[:, 0], where[:, 1], where[:, 2]] = slots
-    share = np.abs(vertices - np.rint(vertices)).max(1)
-    near = np.rint(vertices).astype(np.int64)
-    far = np.floor(vertices).astype(np.int64) + np.ceil(vertices).astype(np.int64) - near
-    colours = np.zeros((len(vertices), 3))
-    total = np.zeros(len(vertices))
-    labels = None if volume.labels is None else np.zeros((len(vertices), volume.labels.shape[2]), np.float32)
-    for corner, part in ((near, 1 - share), (far, share)):
-        slot = row[tuple((corner // BLOCK).T)]
-        inner = corner % BLOCK
-        voxel = (inner[:, 0] * BLOCK + inner[:, 1]) * BLOCK + inner[:, 2]
-        w = np.where(slot >= 0, part * volume.colour_weight[slot, voxel], 0.0)
-        colours += w[:, None] * volume.colour[slot, voxel] / _FIXED
-        total += w
-        if labels is not None and volume.labels is not None:
-            labels += np.where(slot >= 0, part, 0.0).astype(np.float32)[:, None] * volume.labels[slot, voxel]
-    return colours / np.maximum(total, 1e-12)[:, None], labels
-
-
-def _weld(
-    pieces: list[Piece], volume: Volume
-) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8], NDArray[np.uint8] | None]:
+def _weld(pieces: list[Piece], voxel_m: float) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Join the chunks: vertices on their common planes are the same to a thousandth of a voxel."""
     if not pieces:
-        none = None if volume.labels is None else np.zeros(0, np.uint8)
-        return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 3), np.uint8), none
+        return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32)
     starts = np.cumsum([0, *(len(p[0]) for p in pieces)])
     vertices = np.concatenate([p[0] for p in pieces])
     faces = np.concatenate([p[1] + s for p, s in zip(pieces, starts)])
@@ -164,9 +191,4 @@ def _weld(
     )
     faces = number.ravel()[faces].astype(np.int32)
     proper = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
-    colours = np.rint(np.concatenate([p[2] for p in pieces])[first]).clip(0, 255).astype(np.uint8)
-    labels = None
-    if volume.labels is not None:
-        sums = np.concatenate([p[3] for p in pieces if p[3] is not None])[first]
-        labels = np.where((sums != 0).any(1), sums.argmax(1), 0).astype(np.uint8)
-    return (vertices[first] * volume.voxel_m).astype(np.float32), faces[proper], colours, labels
+    return (vertices[first] * voxel_m).astype(np.float32), faces[proper]

@@ -22,7 +22,6 @@ from scenewright.slam.types import Keyframe
 BLOCK = 8
 _VOXELS = BLOCK**3
 _BIAS, _BITS = 1 << 20, 21  # block coordinates are packed as three 21-bit numbers
-_FIXED = 256.0  # colours are kept in 1/256 grey levels so that a running mean does not stall
 
 
 @dataclass(frozen=True)
@@ -35,17 +34,17 @@ class TsdfOptions:
         edge: so are those whose depth differs by more than this share from a neighbour's.
         border_px: and the rim of the image. max_depth_m: and what is farther.
         floor_sd: share of the depth added (in quadrature) to every sd, since fused variances are over-confident.
-        max_blocks: refuse maps that would need more memory than this (one block is 9 kB, with 12 labels 33 kB).
+        max_blocks: refuse maps that would need more memory than this (one block is 4 kB).
     """
 
     voxel_m: float = 0.025
-    truncation_voxels: tuple[float, float] = (4.0, 24.0)
+    truncation_voxels: tuple[float, float] = (4.0, 8.0)
     max_relative_sd: float = 0.15
     edge: float = 0.05
     border_px: int = 8
     max_depth_m: float = 10.0
     floor_sd: float = 0.02
-    max_blocks: int = 60_000
+    max_blocks: int = 200_000
 
     def __post_init__(self) -> None:
         if not 0.001 <= self.voxel_m <= 1.0:
@@ -60,18 +59,15 @@ class View:
     """One depth map ready to be fused; see `view_of`.
 
     Args:
-        image: (H, W, 3) uint8. depth_m: (H, W) float32, 0 where nothing may be fused.
+        depth_m: (H, W) float32, 0 where nothing may be fused.
         weight, truncation_m: (H, W) float32. camera, T_world_cam: of the view.
-        labels: (H, W, C) float32 log probabilities, or None.
     """
 
-    image: NDArray[np.uint8]
     depth_m: NDArray[np.float32]
     weight: NDArray[np.float32]
     truncation_m: NDArray[np.float32]
     camera: Camera
     T_world_cam: NDArray[np.float64]
-    labels: NDArray[np.float32] | None = None
 
 
 def view_of(keyframe: Keyframe, options: TsdfOptions) -> View:
@@ -86,15 +82,12 @@ def view_of(keyframe: Keyframe, options: TsdfOptions) -> View:
     kept = np.where(good & inside, depth, 0.0).astype(np.float32)
     sd2 = np.where(kept > 0, variance, 1.0) + (options.floor_sd * kept) ** 2
     low, high = (n * options.voxel_m for n in options.truncation_voxels)
-    labels = keyframe.label_log_probabilities
     return View(
-        image=keyframe.image,
         depth_m=kept,
         weight=(options.voxel_m**2 / sd2).astype(np.float32),
         truncation_m=np.clip(3 * np.sqrt(sd2), low, high).astype(np.float32),
         camera=keyframe.camera,
         T_world_cam=keyframe.T_world_cam,
-        labels=None if labels is None else np.ascontiguousarray(labels.transpose(1, 2, 0).astype(np.float32)),
     )
 
 
@@ -113,8 +106,7 @@ class Volume:
 
     Args:
         voxel_m: edge of a voxel. coordinates: (N, 3) int32 block coordinates.
-        distance, weight: (N, 512) float32. colour: (N, 512, 3) uint16 in 1/256 grey levels, and its weight.
-        labels: (N, 512, C) float32 summed log probabilities, or None.
+        distance, weight: (N, 512) float32.
     """
 
     voxel_m: float
@@ -122,30 +114,22 @@ class Volume:
     coordinates: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 3), np.int32))
     distance: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, _VOXELS), np.float32))
     weight: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, _VOXELS), np.float32))
-    colour: NDArray[np.uint16] = field(default_factory=lambda: np.zeros((0, _VOXELS, 3), np.uint16))
-    colour_weight: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, _VOXELS), np.float32))
-    labels: NDArray[np.float32] | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory of the voxel arrays in bytes."""
-        labels = 0 if self.labels is None else self.labels.nbytes
-        return self.distance.nbytes + self.weight.nbytes + self.colour.nbytes + self.colour_weight.nbytes + labels
+        return self.distance.nbytes + self.weight.nbytes
 
-    def grow(self, keys: NDArray[np.int64], classes: int) -> None:
-        """Add empty blocks for the packed coordinates that are new; `classes` = 0 keeps no labels."""
+    def grow(self, keys: NDArray[np.int64]) -> None:
+        """Add empty blocks for the packed coordinates that are new."""
         new = np.array([k for k in keys.tolist() if k not in self.slots], np.int64)
-        if classes and self.labels is None:
-            self.labels = np.zeros((len(self.slots), _VOXELS, classes), np.float32)
         if not len(new):
             return
         self.slots.update(zip(new.tolist(), range(len(self.slots), len(self.slots) + len(new))))
         unpacked = np.stack([(new >> (_BITS * k)) & ((1 << _BITS) - 1) for k in (2, 1, 0)], 1) - _BIAS
         self.coordinates = np.concatenate([self.coordinates, unpacked.astype(np.int32)])
-        for name in ("distance", "weight", "colour", "colour_weight", "labels"):
-            array = getattr(self, name)
-            if array is not None:
-                setattr(self, name, np.concatenate([array, np.zeros((len(new), *array.shape[1:]), array.dtype)]))
+        empty = np.zeros((len(new), _VOXELS), np.float32)
+        self.distance, self.weight = np.concatenate([self.distance, empty]), np.concatenate([self.weight, empty])
 
 
 def integrate(volume: Volume, view: View, options: TsdfOptions) -> None:
@@ -154,7 +138,7 @@ def integrate(volume: Volume, view: View, options: TsdfOptions) -> None:
     Raises:
         InputError: the map would outgrow `options.max_blocks`.
     """
-    _open(volume, [touched_blocks(view, volume.voxel_m)], view, options)
+    _open(volume, [touched_blocks(view, volume.voxel_m)], options)
     update(volume, view)
 
 
@@ -175,8 +159,7 @@ def fuse(
         raise InputError("keyframes", "none", "at least one")
     volume = Volume(options.voxel_m)
     touched = [touched_blocks(view_of(k, options), options.voxel_m) for k in keyframes]
-    labelled = [k for k in keyframes if k.label_log_probabilities is not None]
-    _open(volume, touched, view_of((labelled or keyframes)[0], options), options)
+    _open(volume, touched, options)
     for keyframe in keyframes:
         if stop is not None and stop():
             break
@@ -184,13 +167,13 @@ def fuse(
     return volume
 
 
-def _open(volume: Volume, touched: list[NDArray[np.int64]], view: View, options: TsdfOptions) -> None:
+def _open(volume: Volume, touched: list[NDArray[np.int64]], options: TsdfOptions) -> None:
     keys = np.unique(np.concatenate(touched))
     if len(volume.slots) + len(keys) > options.max_blocks:
         raise InputError(
             "map", f"{len(keys)} blocks of {BLOCK * options.voxel_m} m", f"at most {options.max_blocks}: a larger voxel"
         )
-    volume.grow(keys, 0 if view.labels is None else view.labels.shape[2])
+    volume.grow(keys)
 
 
 def touched_blocks(view: View, voxel_m: float) -> NDArray[np.int64]:
@@ -203,12 +186,9 @@ def update(volume: Volume, view: View) -> None:
     """Fuse a view into the blocks that exist: distances within the truncation, and free space in front of it."""
     T_cam_world = np.linalg.inv(view.T_world_cam)
     seen = _in_view(volume.coordinates, T_cam_world, _K(view), view.depth_m.shape, volume.voxel_m, view.depth_m.max())
-    no_labels = np.zeros((1, 1, 1), np.float32)
-    use_labels = volume.labels is not None and view.labels is not None
     _update(
-        seen, volume.coordinates, volume.distance, volume.weight, volume.colour, volume.colour_weight,
-        volume.labels if use_labels else no_labels, view.labels if use_labels else no_labels,
-        view.image, view.depth_m, view.weight, view.truncation_m, _K(view), T_cam_world, volume.voxel_m, use_labels,
+        seen, volume.coordinates, volume.distance, volume.weight,
+        view.depth_m, view.weight, view.truncation_m, _K(view), T_cam_world, volume.voxel_m,
     )  # fmt: skip
 
 
@@ -293,9 +273,8 @@ def _depth_at(depth: Any, x: float, y: float, u: int, v: int) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def _update(
-    seen: Any, coordinates: Any, distance: Any, weight: Any, colour: Any, colour_weight: Any, labels: Any,
-    view_labels: Any, image: Any, depth: Any, pixel_weight: Any, truncation: Any, K: Any, T: Any, voxel: float,
-    use_labels: bool,
+    seen: Any, coordinates: Any, distance: Any, weight: Any, depth: Any, pixel_weight: Any, truncation: Any, K: Any,
+    T: Any, voxel: float,
 ) -> None:  # fmt: skip
     h, w = depth.shape
     for s in seen:
@@ -322,13 +301,3 @@ def _update(
             total = weight[s, k] + new
             distance[s, k] += (min(signed, cut) - distance[s, k]) * new / total
             weight[s, k] = total
-            if signed < cut:
-                new *= 1.0 - 0.9 * abs(signed) / cut  # what lies nearest the surface says what it looks like
-                total = colour_weight[s, k] + new
-                for c in range(3):
-                    old = colour[s, k, c]
-                    colour[s, k, c] = np.uint16(old + (image[v, u, c] * _FIXED - old) * new / total + 0.5)
-                colour_weight[s, k] = total
-                if use_labels:
-                    for c in range(labels.shape[2]):
-                        labels[s, k, c] += new * view_labels[v, u, c]

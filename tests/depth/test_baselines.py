@@ -55,10 +55,11 @@ class TestHeightPrior:
             HeightPrior().predict((3, 3))
 
 
-def test_lower_is_nearer() -> None:
-    found = lower_is_nearer((3, 2))
+def test_lower_is_nearer_and_no_row_has_ties() -> None:
+    found = lower_is_nearer((30, 200))
     assert (np.diff(found, axis=0) < 0).all()
-    assert (found[:, 0] == found[:, 1]).all()
+    assert (found[1:].max(1) < found[:-1].min(1)).all()
+    assert (np.diff(found, axis=1) > 0).all()
 
 
 class TestSgbm:

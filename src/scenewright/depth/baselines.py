@@ -99,8 +99,13 @@ class HeightPrior:
 
 
 def lower_is_nearer(size: tuple[int, int]) -> FloatImage:
-    """An order without training: the same depth along every row, less from row to row; in no unit."""
-    return np.broadcast_to(np.arange(size[0], 0, -1, dtype=np.float32)[:, None], size)
+    """An order without training, in no unit: what lies lower is nearer; on one row, what lies farther left.
+
+    The second rule knows nothing: it is there so that pairs on one row are guesses, right half the time, and no ties.
+    """
+    height, width = size
+    rows, columns = np.arange(height, 0, -1, dtype=np.float32), np.arange(width, dtype=np.float32)
+    return rows[:, None] + columns / np.float32(2 * width)
 
 
 def sgbm_disparity(left: NDArray[np.uint8], right: NDArray[np.uint8], most_px: int | None = None) -> FloatImage:

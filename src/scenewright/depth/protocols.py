@@ -116,7 +116,7 @@ def _kitti(crop: str, cap_m: float, scaling: str) -> Measure:
     notes = f"{_MEAN} Truth: the laser's forward coordinate, projected with the day's calibration, nearest point."
     return _measure(
         name, "KITTI raw", "Eigen's 697 of testing", SEVEN, notes, crop=crop, cap_m=cap_m, scaling=scaling, items=697,
-        options={"depth": "lidar-x"}, constant_m=15.0,
+        options={"depth": "lidar-x"}, constant_m=10.0,
     )  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def _make3d(name: str, cap_m: float, crop: str = "none") -> Measure:
     notes = f"{_MEAN} Laser grid 55 x 305 by nearest, photograph and prediction at 460 x 345."
     return _measure(
         name, "Make3D", "the official 134 of testing", SAXENA, notes, crop=crop, cap_m=cap_m, scaling="none",
-        items=134, options={"split": "test"}, constant_m=15.0,
+        items=134, options={"split": "test"}, constant_m=10.0,
     )  # fmt: skip
 
 
@@ -143,7 +143,7 @@ _HERE = (
         crop="garg",
         cap_m=80.0,
         every=5,
-        constant_m=15.0,
+        constant_m=10.0,
     ),
     _measure("stereo-middlebury", "Middlebury 2014 Motorcycle at 741x500", "the left picture", items=1),
     _measure(

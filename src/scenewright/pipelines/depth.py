@@ -1,4 +1,4 @@
-"""Depth of single images: maps with their units, previews, point clouds, and one page that shows them all."""
+"""Depth of pictures and focal stacks: maps with units, previews, point clouds, and one page that shows them all."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from scenewright.data.clip import is_clip
 from scenewright.data.images import write_depth_png, write_depth_preview, write_image
 from scenewright.data.layout import images_in
 from scenewright.data.meshes import TriangleMesh, write_ply
 from scenewright.data.sequence import Sequence
-from scenewright.data.sequences import open_sequence
-from scenewright.data.seven_scenes import is_seven_scenes
-from scenewright.data.tum import is_tum
+from scenewright.data.sequences import layout_name, open_sequence
 from scenewright.depth.task import DepthPrediction
-from scenewright.engine.weights import find, load, read_card
 from scenewright.errors import InputError
 from scenewright.files import sha256, write_bytes, write_json, write_text
 from scenewright.geometry.camera import Camera
 from scenewright.labels import COLOURS, LABELS
 from scenewright.pipelines.depth_page import Entry, contact_page
+from scenewright.pipelines.sources import depth_method
 
 Progress = Callable[[int, int, str], None]
 Floats = NDArray[np.float32]
+Image = NDArray[np.uint8]
+MAX_SLICES = 100
 FLYING_DEG = 84.0
 """A surface seen flatter than this does not occur; pixels there float between two surfaces."""
 MAX_POINTS = 500_000
@@ -43,7 +42,7 @@ class Options:
     """How depth is predicted.
 
     Args:
-        method: a depth method with shipped weights, or a folder of weights.
+        method: a depth method with shipped weights, a folder of weights, or onnx:FILE.
         intrinsics: fx, fy, cx, cy in pixels of the images as they are; None takes the files' own, EXIF, or a guess.
         fov_deg: horizontal field of view instead.
         size: longest side of the maps that are written, pixels; smaller images keep theirs.
@@ -74,8 +73,10 @@ def predict_depth(
 
     Writes for every image NAME.depth.png (16-bit millimetres) and NAME.depth.json (unit, camera, scale, method, hash
     of the weights), NAME.depth.tiff (float32 metres), the same three of NAME.sigma where the method knows its
-    uncertainty, NAME.depth.preview.png, NAME.labels.png and .preview.png where it has labels, NAME.ply; and one
-    index.html. Images that an earlier run finished with the same weights and camera are not done again.
+    uncertainty, NAME.confidence.tiff (float32 in [0, 1]) and .preview.png where it has a confidence,
+    NAME.depth.preview.png, NAME.labels.png and .preview.png where it has labels, NAME.ply; and one index.html. Images
+    that an earlier run finished with the same weights and camera are not done again. To a method that takes focal
+    stacks, every folder is one stack, its images in natural order from near to far.
 
     Returns:
         The path of the page.
@@ -84,24 +85,40 @@ def predict_depth(
         InputError, FormatError: no image, an image or weights that cannot be used, by name.
     """
     options, out = options or Options(), Path(out)
-    named = _named([sequence for source in sources for sequence in _open(Path(source), options)])
-    predictor = _Predictor(options)
-    total, done, entries = sum(len(sequence) for _, sequence in named), 0, list[Entry]()
-    for name, sequence in named:
-        for frame in sequence:
-            title = name if len(sequence) == 1 else f"{name}_{frame.index:06d}"
-            record = predictor.write(out, title, frame.image, sequence)
-            entries.append(Entry(out, title, frame.image, record))
-            done += 1
-            progress(done, total, "predicting depth")
     page = out / "index.html"
-    write_text(page, contact_page(entries))
+    write_text(page, contact_page(predict_all(sources, out, options, progress)))
     return page
 
 
-def _open(path: Path, options: Options) -> Iterator[Sequence]:
-    """A folder of plain images is as many sources, since sizes and cameras may differ."""
-    plain = path.is_dir() and not (is_clip(path) or is_tum(path) or is_seven_scenes(path))
+def predict_all(sources: list[str | Path], out: Path, options: Options, progress: Progress) -> list[Entry]:
+    """Write all files of all images but the page; returns what the page needs. Arguments as in `predict_depth`."""
+    predictor = _Predictor(options)
+    stacks = predictor.takes_stacks
+    named = _named([sequence for source in sources for sequence in _open(Path(source), options, stacks)])
+    total, done, entries = sum(1 if stacks else len(sequence) for _, sequence in named), 0, list[Entry]()
+    for name, sequence in named:
+        for title, images in _stack(name, sequence) if stacks else _pictures(name, sequence):
+            record = predictor.write(out, title, images, sequence)
+            entries.append(Entry(out, title, images[len(images) // 2], record))
+            done += 1
+            progress(done, total, f"predicting depth ({predictor.named.name})")
+    return entries
+
+
+def _pictures(name: str, sequence: Sequence) -> Iterator[tuple[str, list[Image]]]:
+    for frame in sequence:
+        yield name if len(sequence) == 1 else f"{name}_{frame.index:06d}", [frame.image]
+
+
+def _stack(name: str, sequence: Sequence) -> Iterator[tuple[str, list[Image]]]:
+    if not 2 <= len(sequence) <= MAX_SLICES:
+        raise InputError(name, f"{len(sequence)} images", f"a focal stack of 2 to {MAX_SLICES}")
+    yield name, [frame.image for frame in sequence]
+
+
+def _open(path: Path, options: Options, stacks: bool) -> Iterator[Sequence]:
+    """A folder of plain images is as many sources, since sizes and cameras may differ; or one focal stack."""
+    plain = not stacks and path.is_dir() and layout_name(path) in (None, "RGB-D photographs")
     for source in (images_in(path) or [path]) if plain else [path]:
         yield open_sequence(source, intrinsics=options.intrinsics, fov_deg=options.fov_deg, size=options.size)
 
@@ -124,40 +141,39 @@ class _Predictor:
     """A depth method that writes what it predicts."""
 
     def __init__(self, options: Options) -> None:
-        self.method: Any = load(options.method)
-        if self.method.card.task != "depth":
-            raise InputError(
-                "--method", f"{self.method.card.name}, a method for {self.method.card.task}", "a depth method"
-            )
+        self.named = depth_method("--method", options.method, options.device, ("depth", "focus"))
         self.device = options.device
-        self.method.to(self.device)
-        self.weights = str(read_card(find(options.method))["tensors"]["sha256"])
+        method: Any = self.named.method
+        self.takes_stacks = method.card.task == "focus"
 
-    def write(self, out: Path, name: str, image: NDArray[np.uint8], sequence: Sequence) -> dict[str, Any]:
-        """Predict one image unless that was done; returns what its JSON says."""
+    def write(self, out: Path, name: str, images: list[Image], sequence: Sequence) -> dict[str, Any]:
+        """Predict one image, or the stack that several are, unless that was done; returns what its JSON says."""
         camera = sequence.camera
         job = {
-            "method": self.method.card.name,
-            "weights_sha256": self.weights,
-            "scale": self.method.card.scale,
+            "method": self.named.name,
+            "weights_sha256": self.named.sha256,
+            "scale": self.named.scale,
             "intrinsics_source": sequence.intrinsics_source,
             "camera": dict(zip(("fx", "fy", "cx", "cy"), camera.numbers)),
-            "image_crc32": _crc(image),
+            "image_crc32": _crc(images),
         }
         record = _finished(out, name, job)
         if record is None:
-            x = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+            x = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
             moved = camera.to(self.device)
             try:
-                prediction = self.method.predict(x.to(self.device), moved)
+                prediction = self.named.method.predict((x[None] if self.takes_stacks else x).to(self.device), moved)
             except InputError as error:
                 raise InputError(f"image {name}", error.found, error.expected) from None
-            record = write_prediction(out, name, image, camera, prediction, job)
+            record = write_prediction(out, name, images[len(images) // 2], camera, prediction, job)
         return record
 
 
-def _crc(image: NDArray[np.uint8]) -> int:
-    return zlib.crc32(image.tobytes())
+def _crc(images: list[Image]) -> int:
+    crc = 0
+    for image in images:
+        crc = zlib.crc32(image.tobytes(), crc)
+    return crc
 
 
 def _finished(out: Path, name: str, job: dict[str, Any]) -> dict[str, Any] | None:
@@ -183,6 +199,8 @@ def write_prediction(
         files += _write_length(out / f"{name}.sigma", sigma, camera, {"kind": kind, **job})
     write_depth_preview(out / f"{name}.depth.preview.png", depth)
     files.append(out / f"{name}.depth.preview.png")
+    if prediction.confidence is not None:
+        files += _write_confidence(out / f"{name}.confidence", prediction.confidence[0, 0].cpu().float().numpy())
     labels = None
     if prediction.label_probabilities is not None:
         labels = prediction.label_probabilities[0].argmax(0).cpu().numpy().astype(np.uint8)
@@ -212,6 +230,13 @@ def _write_length(stem: Path, metres: Floats, camera: Camera, job: dict[str, Any
     record = json.loads(sidecar.read_text("utf-8")) | job
     write_json(sidecar, record | {"float": {"file": tiff.name, "format": "TIFF, float32, metres"}})
     return [png, tiff]
+
+
+def _write_confidence(stem: Path, confidence: Floats) -> list[Path]:
+    tiff, preview = (stem.with_name(stem.name + suffix) for suffix in (".tiff", ".preview.png"))
+    write_bytes(tiff, bytes(cv2.imencode(".tiff", confidence)[1]))
+    write_image(preview, np.rint(255 * np.clip(confidence, 0, 1)).astype(np.uint8))
+    return [tiff, preview]
 
 
 def point_cloud(

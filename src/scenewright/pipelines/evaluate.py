@@ -79,9 +79,9 @@ def evaluate(
         raise InputError("--results", "no protocol", "--protocol NAME: figures without one cannot be stored")
     how = MEASURES[protocol] if protocol else None
     options = {"files": files, "split": split, **(how.options if how else {})}
-    data = _Data(source, how.every if how else every, how.kind if how else "depth", options)
+    how = how or unnamed(_kind_of(next(samples_of(source, 1, "depth", options), None)), every)
+    data = _Data(source, how.every, how.kind, options)
     first = data.first()
-    how = how or unnamed(_kind_of(first), every)
     method: Any = load(name)
     predictors = {name: method_predictor(method), **_trivial(first, how, mean_from)}
     found = _measured(method, data, how, predictors)
@@ -105,7 +105,9 @@ class _Data:
         return samples_of(self.source, self.every, self.kind, self.options)
 
     def first(self) -> Any:
-        found = next(iter(self), None)
+        """The first item, of depth maps the first that has truth."""
+        items = restricted(self, "none", np.inf) if self.kind == "depth" else iter(self)
+        found = next(items, None)
         if found is None:
             raise InputError(self.source, "no item with truth", "at least one")
         return found

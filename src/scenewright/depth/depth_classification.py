@@ -195,8 +195,7 @@ class DepthClassification(Method[DepthSample]):
         outputs="z-depth in metres and the probability of its bin as confidence",
         paper_parameters=42_705_060,
         deviations=(
-            "no ONNX export of the CRF, whose lattice is built anew from every picture; with crf=None there is",
-            "no ONNX export of the CRF, whose lattice is built anew from every picture; without it (crf=None) it exports",
+            "no ONNX export of the CRF, whose lattice is new for every picture; without it (crf=None) it exports",
             "predicts the depth of a canonical focal length, so that any camera can be used",
             "paper: the number of bins, alpha and the pooling window in front of the last layer are not confirmed from "
             "the paper's text; 100 bins, 0.2 and 3x3 are our reading",

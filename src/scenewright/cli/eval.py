@@ -28,9 +28,11 @@ def command(
     """Measure a depth method on data with truth, raw and after per-image median scaling, trivial rows beside it.
 
     Args:
-        method: a method with shipped weights, a folder of weights, or "reconstruct" for a finished scene.
+        method: a method with shipped weights, a folder of weights, or "reconstruct" for a finished scene; several
+            features at once as NAME,NAME.
         data: rooms:FOLDER[:SPLIT], the folder of a sequence with depth, a data set that `scenewright data check`
-            knows (its path, or KIND:PATH), or a Scene folder with "reconstruct".
+            knows (its path, or KIND:PATH), or a Scene folder with "reconstruct"; for features a folder of rooms, a
+            sequence or posed photographs, as the protocol has it, or "none".
         protocol: a named protocol; it sets every, crop, cap and scaling. Any wrong name lists them all.
         every: use each n-th item.
         mean_from: folder of rooms, or a data set, whose training depth makes the mean map and image-height prior.
@@ -47,6 +49,10 @@ def command(
         return _walks(Path(data), depth, as_printed, results)
     if method == "reconstruct":
         return _scene(Path(data), protocol, results)
+    from scenewright.features.protocols import PROTOCOLS
+
+    if protocol in PROTOCOLS:
+        return _features(method, data, protocol, results)
     from scenewright.pipelines.evaluate import evaluate
 
     found = evaluate(
@@ -73,6 +79,17 @@ def protocol_columns(protocol: str | None, figures: dict[str, float]) -> list[st
 
     metrics = MEASURES[protocol].protocol.metrics if protocol else METRICS
     return [m.name for m in metrics if m.name in figures] or list(figures)
+
+
+def _features(names: str, data: str, protocol: str, results: Path | None) -> int:
+    from scenewright.pipelines.score_features import score_features
+
+    rows = score_features(protocol, names.split(","), None if data == "none" else data, results)
+    columns = list(next(iter(rows.values())))
+    print(" " * 24 + "".join(f"{name:>{max(9, len(name) + 2)}}" for name in columns))
+    for row, figures in rows.items():
+        print(f"{row[-23:]:<24}" + "".join(f"{figures[n]:>{max(9, len(n) + 2)}.4g}" for n in columns))
+    return 0
 
 
 def _walks(folder: Path, depth: str, as_printed: bool, results: Path | None) -> int:

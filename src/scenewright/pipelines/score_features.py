@@ -1,0 +1,216 @@
+"""Measuring features by a protocol: learned methods and classical ones on the same items, stored results."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from scenewright.data.sequences import open_sequence
+from scenewright.engine.scoreboard import measured, store
+from scenewright.engine.weights import digest, load
+from scenewright.errors import InputError
+from scenewright.features import evaluate as ev
+from scenewright.features.baselines import Corners, Sift
+from scenewright.features.data import Pictures, joined, room_pictures
+from scenewright.features.extract import CLASSICAL, extractor
+from scenewright.features.metrics import error_auc, pose_error_deg
+from scenewright.features.protocols import PROTOCOLS, SEED
+from scenewright.features.robust import relative_pose
+from scenewright.features.task import Detector
+from scenewright.geometry.camera import Camera
+from scenewright.pipelines.match import as_tensor
+
+Figures = dict[str, float]
+HELD_OUT_PHOTOS = ("camera", "coins", "moon", "page", "rocket")
+"""Photographs that scikit-image carries and that no method was trained on."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Figures by row, and what they were measured on."""
+
+    figures: dict[str, Figures]
+    items: int
+    sha256: str
+
+
+def score_features(
+    protocol: str, names: list[str], source: str | None = None, results: Path | None = None
+) -> dict[str, Figures]:
+    """Measure methods and what they must beat.
+
+    Args:
+        protocol: one of `scenewright.features.protocols.PROTOCOLS`.
+        names: methods with shipped weights, folders of weights, or features by name where a protocol matches images.
+        source: a folder of rooms (patches, photo-homographies), a sequence with depth and poses (sequence-pck), or a
+            folder with images/ and cameras.json (real-pairs).
+        results: root folder to store results under.
+
+    Raises:
+        InputError: no such protocol, a missing source, a method that cannot do what is asked.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError("--protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
+    rows = _MEASURES[protocol](names, source)
+    if results is not None:
+        for name, figures in rows.figures.items():
+            _store(protocol, name, figures, rows, results)
+    return rows.figures
+
+
+def _store(protocol: str, name: str, figures: Figures, rows: Rows, root: Path) -> None:
+    try:
+        method, weights = load(name).card.name, digest(name)
+    except InputError:
+        method, weights = name, ""
+    row = measured(
+        PROTOCOLS[protocol], method, figures, weights_sha256=weights, seed=SEED,
+        data={"items": rows.items, "sha256": rows.sha256}, baseline=not weights,
+    )  # fmt: skip
+    store(row, root)
+
+
+def held_out(rooms: str | None) -> Pictures:
+    """Photographs nobody trained on, and rooms of the test split where a folder of them is given."""
+    import skimage.data
+
+    images = [np.asarray(getattr(skimage.data, name)()) for name in HELD_OUT_PHOTOS]
+    colour = [image if image.ndim == 3 else np.repeat(image[..., None], 3, 2) for image in images]
+    photos = Pictures(len(colour), colour.__getitem__, "photographs " + ", ".join(HELD_OUT_PHOTOS))
+    return photos if rooms is None else joined([photos, room_pictures(rooms, "test")])
+
+
+def _hash(*arrays: Any) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _need(source: str | None, what: str) -> str:
+    if source is None:
+        raise InputError("--data", "nothing", what)
+    return source
+
+
+def _patches(names: list[str], source: str | None) -> Rows:
+    pairs = ev.patch_pairs(held_out(_need(source, "a folder of rooms with a test split")), 3000, SEED)
+    rows = {name: ev.patch_figures(pairs, _patch_score(load(name))) for name in names}
+    raw = [ev.patch_figures(pairs, ev.raw_patches(side)) for side in (64, 32, 16, 8)]
+    sift = [ev.patch_figures(pairs, ev.sift_patches(side, root)) for side in (64, 32, 16) for root in (False, True)]
+    rows |= {name: min(variants, key=lambda f: f["FPR95"]) for name, variants in (("raw-patches", raw), ("sift", sift))}
+    return Rows(rows, len(pairs.same), _hash(pairs.first, pairs.second, pairs.same))
+
+
+def _patch_score(method: Any) -> ev.PairScore:
+    """How a method compares 64x64 patches."""
+    name = method.card.name
+    if name == "matchnet":
+        return lambda a, b: np.concatenate(
+            [method.predict(x, y).double().numpy() for x, y in zip(a.split(256), b.split(256))]
+        )
+    describe: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        "lift": lambda p: method.describe_patches(p),
+        "keypoint_pyramid": lambda p: method.embed(torch.nn.functional.avg_pool2d(p, 2)),
+    }
+    if name not in describe:
+        raise InputError("method", repr(name), "one that describes patches: matchnet, lift, keypoint_pyramid")
+    method.eval()
+    return ev.learned_patches(describe[name])
+
+
+def _shapes(names: list[str], source: str | None) -> Rows:
+    count = 360
+    detectors: dict[str, Any] = {name: load(name) for name in names}
+    detectors |= {kind: Corners(kind) for kind in ("harris", "shi-tomasi", "fast")} | {"sift": Sift()}
+    for name, detector in detectors.items():
+        if not isinstance(detector, Detector):
+            raise InputError("method", repr(name), "one that detects keypoints")
+    rows = {name: ev.shape_figures(d, count, SEED) for name, d in detectors.items()}
+    return Rows(rows, 2 * count, _hash([SEED, count]))
+
+
+def _point_sets(names: list[str], source: str | None) -> Rows:
+    count = 300
+    warps: dict[str, ev.Warp] = {name: _warp_of(load(name)) for name in names}
+    warps |= {"identity": lambda a, b: np.eye(3), "ransac": ev.nearest_ransac}
+    return Rows({name: ev.warp_figures(w, count, SEED) for name, w in warps.items()}, count, _hash([SEED, count]))
+
+
+def _warp_of(method: Any) -> ev.Warp:
+    if method.card.name != "magicwarp":
+        raise InputError("method", repr(method.card.name), "magicwarp")
+    return lambda a, b: np.asarray(method.predict(a, b)[0].double())
+
+
+def _photo_homographies(names: list[str], source: str | None) -> Rows:
+    pairs = ev.homography_pairs(held_out(_need(source, "a folder of rooms with a test split")), 60, SEED)
+    kinds = [*names, *(n for n in ("sift", "orb", "harris", "fast") if n not in names)]
+    rows = {name: ev.homography_figures(extractor(name), pairs) for name in kinds}
+    return Rows(_plain(rows), len(pairs), _hash(*(x for pair in pairs for x in pair)))
+
+
+def _plain(rows: dict[str, Figures]) -> dict[str, Figures]:
+    """Names as results can carry them: "magicpoint+sift" becomes "magicpoint-sift"."""
+    return {name.replace("+", "-"): figures for name, figures in rows.items()}
+
+
+def _sequence_pck(names: list[str], source: str | None) -> Rows:
+    sequence = open_sequence(_need(source, "a sequence with depth and poses"))
+    frames = [_Posed(f, sequence.camera) for f in sequence if f.T_world_cam is not None and f.depth_m is not None]
+    pairs = ev.sequence_pairs(frames, max(1, len(frames) // 25), 30, SEED)
+    if not pairs:
+        raise InputError(str(source), "no two frames that see the same places", "a sequence with depth and poses")
+    dense: dict[str, ev.Dense] = {}
+    for name in names:
+        part = extractor(name).describer
+        dense[name] = ev.dense_neighbours(part.describe)
+    dense |= {name: ev.dense_neighbours(CLASSICAL[name]().describe) for name in ("sift", "patches")}
+    dense["same-place"] = lambda a, b, xy: xy
+    rows = ev.pck_figures(dense, pairs)
+    return Rows(_plain(rows), len(pairs), _hash(*(x for pair in pairs for x in pair)))
+
+
+class _Posed:
+    """A frame as `sequence_pairs` asks for it."""
+
+    def __init__(self, frame: Any, camera: Camera) -> None:
+        self.image, self.depth_m, self.T_world_cam, self.camera = frame.image, frame.depth_m, frame.T_world_cam, camera
+
+
+def _real_pairs(names: list[str], source: str | None) -> Rows:
+    from scenewright.data.posed_photos import open_posed_photos
+
+    views = open_posed_photos(_need(source, "a folder with images/ and cameras.json"))
+    chosen = [(i, j) for i in range(len(views)) for j in range(i + 1, min(i + 4, len(views)))]
+    rows = {}
+    for name in [*names, *(n for n in ("sift", "orb") if n not in names)]:
+        kind = extractor(name)
+        found = [kind.features(as_tensor(v.image), 2000) for v in views]
+        errors, counts = [], []
+        for i, j in chosen:
+            matches = kind.match(found[i], found[j])
+            xy = [found[k].xy[matches.pairs[:, s]].numpy() for s, k in enumerate((i, j))]
+            pose = relative_pose(xy[0], xy[1], (views[i].camera, views[j].camera))
+            T = views[j].T_cam_world @ np.linalg.inv(views[i].T_cam_world)
+            errors.append(180.0 if pose is None else pose_error_deg(pose.R, pose.t, T[:3, :3], T[:3, 3]))
+            counts.append(len(matches))
+        auc = error_auc(errors, [5, 10, 20])
+        rows[name] = {f"AUC@{t}": float(v) for t, v in zip((5, 10, 20), auc)} | {"matches": float(np.mean(counts))}
+    return Rows(_plain(rows), len(chosen), _hash(*(v.image for v in views)))
+
+
+_MEASURES: dict[str, Callable[[list[str], str | None], Rows]] = {
+    "patches": _patches,
+    "shapes": _shapes,
+    "point-sets": _point_sets,
+    "photo-homographies": _photo_homographies,
+    "sequence-pck": _sequence_pck,
+    "real-pairs": _real_pairs,
+}

@@ -169,7 +169,7 @@ def read_member(archive: zipfile.ZipFile, name: str, path: Path, limit: int = MA
     try:
         with archive.open(name) as file:
             data = file.read(limit + 1)
-    except (KeyError, zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (KeyError, zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:  # or packed otherwise
         raise FormatError(f"{path} file {name!r}", f"not readable ({error})", "a stored or deflated file") from None
     except Exception as error:  # zlib.error has no public base class
         raise FormatError(f"{path} file {name!r}", f"damaged data ({error})", "a deflated file") from None

@@ -130,6 +130,31 @@ def _make3d(name: str, cap_m: float, crop: str = "none") -> Measure:
 
 _HERE = (
     _measure("rooms-test", "synthetic rooms", "20 rooms of unseen seeds, furniture and textures, 4 views each"),
+    _measure("stereo-rooms-test", "stereo rigs in synthetic rooms", "13 rooms of unseen seeds, 8 pairs each"),
+    _measure(
+        "roads-test", "synthetic streets", "13 streets of unseen seeds, 8 pairs each", cap_m=80.0, constant_m=12.0
+    ),
+    _measure(
+        "ordinal-rooms-test",
+        "pairs of points in synthetic rooms",
+        "as rooms-test, 50 pairs in each view",
+        ORDINAL,
+        "Share of pairs in the wrong order, a tie being wrong. Half of the pairs lie on one row, symmetric about the "
+        "middle; depths whose ratio is at most 1.02 do not count.",
+        kind="ordinal",
+        cap_m=math.inf,
+        scaling="none",
+    ),
+    _measure(
+        "focal-rooms-test",
+        "focal stacks of synthetic rooms",
+        "as rooms-test, 10 slices of 96x72 from 0.8 to 8 m through a lens of 10 cm",
+        FOCUS,
+        "Means over stacks; on disparity = 0.14125 / depth where the truth lies in 0.5 to 7 m; shares, not percent.",
+        kind="focus",
+        cap_m=math.inf,
+        scaling="none",
+    ),
     _measure(
         "redkitchen", "7-Scenes RedKitchen, 700 frames at 320x240, its own intrinsics", "every 20th frame", every=20
     ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,47 @@ from scenewright.data.items import Reader, View
 from scenewright.data.readers import KINDS, open_reader, reader_fingerprint, recognise
 from scenewright.data.sequences import layout_name, open_sequence
 from scenewright.depth.data import disparity_order, reader_samples, room_samples, sample_of, sequence_samples
+from scenewright.depth.worlds_data import Lens, focal_samples, ordinal_samples, pair_samples
 from scenewright.worlds.dataset import RoomFrames
+from scenewright.worlds.shards import Views
+from scenewright.worlds.stereo import PairFrames
 
 ORDER_PAIRS, ORDER_SEED = 2000, 0
 MOST_TRAINING_MAPS = 2000
+FOCUS_SIZE, FOCUS_LENS = (96, 72), Lens(10, 0.8, 8.0, 0.1)
+"""Of the focal stacks that are made from rooms for measuring."""
+
+
+@dataclass(frozen=True)
+class _World:
+    """Rendered worlds as a source: who reads the shards, and the samples made of them."""
+
+    frames: Callable[[str, str], Views]
+    samples: Callable[[Any], Iterator[Any]]
+
+
+WORLDS: dict[str, _World] = {
+    "rooms": _World(RoomFrames, room_samples),
+    "stereo-rooms": _World(PairFrames, pair_samples),
+    "roads": _World(PairFrames, pair_samples),
+    "ordinal-rooms": _World(RoomFrames, ordinal_samples),
+    "focal-rooms": _World(RoomFrames, lambda frames: focal_samples(frames, FOCUS_SIZE, FOCUS_LENS)),
+}
+"""Sources WORLD:FOLDER[:SPLIT], by the names that stages of training use."""
 
 
 def samples_of(source: str, every: int, kind: str = "depth", options: Mapping[str, Any] | None = None) -> Iterator[Any]:
     """Every n-th item of a source, batches of one.
 
     Args:
-        source: `rooms:FOLDER[:SPLIT]`; a data set, by path, KIND:PATH or reader:PATH; or a sequence with depth.
+        source: `WORLD:FOLDER[:SPLIT]` with a key of `WORLDS`; a data set, by path, KIND:PATH or reader:PATH; or a
+            sequence with depth.
         kind: "ordinal" makes pairs of points of a truth that is a disparity.
         options: of the data set's reader.
     """
-    if source.startswith("rooms:"):
-        return islice(room_samples(_rooms(source)), 0, None, every)
+    world = world_of(source)
+    if world is not None:
+        return islice(world.samples(_frames(world, source)), 0, None, every)
     reader = reader_of(source, options)
     if reader is None:
         return sequence_samples(source, every)
@@ -51,26 +77,37 @@ def reader_of(source: str | Path, options: Mapping[str, Any] | None = None) -> R
 
 def source_fingerprint(source: str, every: int, options: Mapping[str, Any] | None = None) -> str:
     """SHA-256 of what `samples_of` is made of."""
-    if source.startswith("rooms:"):
-        return _rooms(source).fingerprint(every)
+    world = world_of(source)
+    if world is not None:
+        return _frames(world, source).fingerprint(every)
     reader = reader_of(source, options)
     return open_sequence(source, every=every).fingerprint() if reader is None else reader_fingerprint(reader, every)
 
 
 def training_maps(source: str | Path) -> Iterator[Any]:
-    """Depth maps (H, W) of a folder of rooms' training split, or of any source; about 2000 at most, evenly spaced."""
+    """Depth maps (H, W) of a world's training split, or of any source; about 2000 at most, evenly spaced."""
     name = str(source)
-    reader = None if name.startswith("rooms:") else reader_of(source)
+    world = world_of(name)
+    if world is not None:
+        return _maps(_frames(world, name, "train"))
+    reader = reader_of(source)
     if reader is not None:
-        step = max(1, len(reader) // MOST_TRAINING_MAPS)
-        maps = (reader[i].depth_m for i in range(0, len(reader), step))
-        return (depth_m for depth_m in maps if depth_m is not None)
-    if not name.startswith("rooms:") and layout_name(Path(source)) is not None:
+        return (depth_m for depth_m in _maps(reader) if depth_m is not None)
+    if layout_name(Path(source)) is not None:
         return (frame.depth_m for frame in open_sequence(source) if frame.depth_m is not None)
-    frames = _rooms(name, "train") if name.startswith("rooms:") else RoomFrames(source, "train")
-    return (frames[i].depth_m for i in range(0, len(frames), max(1, len(frames) // MOST_TRAINING_MAPS)))
+    return _maps(RoomFrames(source, "train"))
 
 
-def _rooms(source: str, default: str = "test") -> RoomFrames:
-    folder, _, split = source[6:].partition(":")
-    return RoomFrames(folder, split or default)
+def _maps(items: Any) -> Iterator[Any]:
+    return (items[i].depth_m for i in range(0, len(items), max(1, len(items) // MOST_TRAINING_MAPS)))
+
+
+def world_of(source: str) -> _World | None:
+    """The world whose name a source begins with; None where it begins with none."""
+    name, colon, _ = source.partition(":")
+    return WORLDS.get(name) if colon else None
+
+
+def _frames(world: _World, source: str, default: str = "test") -> Views:
+    folder, _, split = source.partition(":")[2].partition(":")
+    return world.frames(folder, split or default)

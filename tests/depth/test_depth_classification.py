@@ -17,6 +17,7 @@ from scenewright.depth.depth_classification import (
     gains,
     information_gain_loss,
 )
+from scenewright.depth.task import DepthSample
 from scenewright.engine import schedule
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
@@ -227,6 +228,25 @@ def test_temperature_alone_is_learnt_last_and_tempers(small: DepthClassification
         confidence = float(model.predict(image, CAMERA).confidence.mean())
         assert before is None or confidence < before
         before = confidence
+
+
+def test_claims_are_right_where_the_truth_lies_in_the_likeliest_bin() -> None:
+    model = DepthClassification(DepthClassificationConfig.small())
+    sure_of(model, 30)
+    camera = Camera.from_parameters(192, 144, 172.8, 172.8, 96, 72)
+    depth = model.config.bins.log_centres(torch.zeros(()))[30].exp().expand(1, 1, 144, 192).clone()
+    depth[..., :48] *= 2
+    depth[..., 48:96] = 0
+    confidence, right = model.claims(DepthSample(torch.rand(1, 3, 144, 192), depth, camera))
+    assert right.float().mean() == pytest.approx(2 / 3)
+    close(confidence, torch.full((144 * 144,), 1 / (1 + 2 * math.exp(-1) + 2 * math.exp(-4) + 2 * math.exp(-9))))
+
+
+def test_decoding_keeps_its_precision_under_autocast() -> None:
+    probability = torch.rand(1, 100, 4, 4).softmax(1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = NYU.decode(probability, "soft")
+    close(found, NYU.decode(probability, "soft"))
 
 
 def test_calibration_finds_the_temperature_of_boastful_logits() -> None:

@@ -119,8 +119,8 @@ def test_borders_lie_within_three_pixels_of_a_jump() -> None:
     corner = np.full((20, 20), 2.0)
     corner[:10, :10] = 4.0
     border = depth_borders(corner, radius_px=3.0)
-    assert border[10 + 2, 10 + 2]  # sqrt(2^2 + 2^2) from the corner of the object, not 3 + 3 away along the axes
-    assert not border[10 + 3, 10 + 3]
+    assert border[11, 11]  # sqrt(1 + 4) from the nearest pixel of a jump, (10, 9)
+    assert not border[12, 12]  # sqrt(4 + 9), though two and three steps along the axes
 
 
 def test_slopes_and_holes_are_no_borders() -> None:

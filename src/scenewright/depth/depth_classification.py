@@ -77,7 +77,9 @@ class DepthBins:
         centres = self.log_centres(probability)
         if how == "argmax":
             return centres[probability.argmax(1, keepdim=True)]
-        return torch.einsum("bkhw,k->bhw", probability, centres)[:, None]
+        return (probability * centres[:, None, None]).sum(
+            1, keepdim=True
+        )  # no product of matrices: exact under autocast
 
 
 def gains(count: int, alpha: float, rows: Literal["paper", "normalised"] = "paper") -> Tensor:
@@ -262,11 +264,35 @@ class DepthClassification(Method[DepthSample]):
         check_camera(camera, image)
         if crf and self.config.crf is None:
             raise InputError("crf", "none in this configuration", "a configuration with a CRF")
+        small, logits = self._seen(image, camera)
+        return self._decode(small, logits, camera, crf is not False)
+
+    def _seen(self, image: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+        """The picture at the network's size, and its logits at the learnt temperature."""
         width, height = network_size(camera, self.config.input_size)
+        small = shrink(image, (height, width))
         with evaluating(self):
-            small = shrink(image, (height, width))
-            logits = self._calibrated(self(small))
-            return self._decode(small, logits, camera, crf is not False)
+            return small, self._calibrated(self(small))
+
+    @torch.inference_mode()
+    def claims(self, sample: DepthSample) -> tuple[Tensor, Tensor]:
+        """What `metrics.calibration_error` judges: what the network claims of its likeliest bin, and whether it holds.
+
+        Args:
+            sample: a batch with truth.
+
+        Returns:
+            confidence: (N,) of the pixels with known depth at the network's resolution.
+            right: (N,) bool, whether the true depth lies in that bin.
+        """
+        small, logits = self._seen(sample.image, sample.camera)
+        height, width = small.shape[-2:]
+        factor = focal_factor(sample.camera.resize(width, height), self.config.canonical_focal_px)
+        truth = F.interpolate(sample.depth_m, (height, width), mode="nearest-exact") / factor
+        target = self.config.bins.index(truth[:, 0])
+        confidence, found = resize(logits, (height, width)).softmax(1).max(1)
+        known = target >= 0
+        return confidence[known], (found == target)[known]
 
     def _decode(self, small: Tensor, logits: Tensor, camera: Camera, with_crf: bool) -> DepthPrediction:
         """Confidence is the classifier's own: a CRF makes pixels agree, which is no evidence that they are right."""

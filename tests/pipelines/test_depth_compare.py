@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
@@ -67,24 +66,14 @@ def test_what_cannot_be_compared(photos: Path, tmp_path: Path) -> None:
         read_map(entry)
 
 
-def test_a_folder_is_one_stack_to_a_method_of_stacks(photos: Path, tmp_path: Path) -> None:
-    weights = fresh("ddff", tmp_path / "net")
-    stack = tmp_path / "stack"
-    for i in range(4):
-        image = np.random.default_rng(i).integers(0, 255, (64, 64, 3)).astype(np.uint8)
-        write_image(stack / f"{i}.png", image)
-    out = tmp_path / "out"
-    assert main(["depth", str(stack), "-o", str(out), "--method", weights]) == 0
-    record = json.loads((out / "stack.depth.json").read_text())
-    assert record["method"] == "ddff"
-    assert {p.name.split(".")[0] for p in out.iterdir()} == {"stack", "index"}
-    before = (out / "stack.depth.json").stat().st_mtime_ns
-    assert main(["depth", str(stack), "-o", str(out), "--method", weights]) == 0
-    assert (out / "stack.depth.json").stat().st_mtime_ns == before
-    write_image(stack / "2.png", np.zeros((64, 64, 3), np.uint8))
-    assert main(["depth", str(stack), "-o", str(out), "--method", weights]) == 0
-    assert (out / "stack.depth.json").stat().st_mtime_ns != before
-    assert main(["depth", str(photos / "0.png"), "-o", str(out), "--method", weights]) == 2
+def test_methods_of_pictures_and_of_stacks_do_not_mix(photos: Path, tmp_path: Path) -> None:
+    same = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    for i in range(3):
+        write_image(tmp_path / "stack" / f"{i}.png", cv2.blur(same, (1 + 2 * i, 1 + 2 * i)))
+    methods = [fresh("fcrn", tmp_path / "a" / "net"), "variance-of-laplacian"]
+    with pytest.raises(InputError, match="one of the two kinds"):
+        compare_depth([tmp_path / "stack"], tmp_path / "out", Options(), methods)
+    assert not (tmp_path / "out" / "index.html").exists()
 
 
 def test_confidence_is_written_as_float_and_as_a_picture(tmp_path: Path) -> None:

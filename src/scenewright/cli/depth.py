@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from scenewright.cli.options import intrinsics_numbers
+from scenewright.cli.options import intrinsics_numbers, numbers
 
 
 def command(
@@ -18,6 +18,9 @@ def command(
     fov: float | None = None,
     size: int = 1280,
     device: str = "cpu",
+    focus: str | None = None,
+    far_first: bool = False,
+    align: bool = True,
 ) -> int:
     """Depth maps, previews and point clouds of images, with one page that shows them all.
 
@@ -30,6 +33,11 @@ def command(
         fov: horizontal field of view in degrees, instead of intrinsics.
         size: longest side of the maps, pixels.
         device: "cpu" or "cuda".
+        focus: with a method of focal stacks (ddff, or variance-of-laplacian, which needs no weights): the distances in
+            metres at which a folder's pictures are focused, separated by commas; else the folder's focus.txt says
+            them, or the scale is unknown.
+        far_first: focal stacks without distances go from far to near.
+        align: bring the pictures of a focal stack into register first; --no-align takes them as they are.
     """
     given = intrinsics_numbers(intrinsics)
 
@@ -37,7 +45,8 @@ def command(
     from scenewright.pipelines.depth import Options, predict_depth
     from scenewright.pipelines.depth_compare import compare_depth
 
-    options = Options(method[0] if method else "fcrn", given, fov, size, device)
+    distances = numbers("--focus", focus)
+    options = Options(method[0] if method else "fcrn", given, fov, size, device, distances, far_first, align)
     with progress_bar() as progress:
         if len(method) > 1:
             page = compare_depth(list(images), out, options, list(method), progress=progress)

@@ -18,3 +18,17 @@ def intrinsics_numbers(text: str | None) -> tuple[float, float, float, float] | 
     except ValueError:
         raise InputError("--intrinsics", repr(text), "four numbers fx,fy,cx,cy") from None
     return fx, fy, cx, cy
+
+
+def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    """The numbers of an option, separated by commas; None where it was not given.
+
+    Raises:
+        InputError: anything else.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(option, repr(text), "numbers separated by commas") from None

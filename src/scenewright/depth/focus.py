@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -59,6 +60,27 @@ def variance_of_laplacian(
         place = place + _peak(np.log(sharpness + 1e-12), best)
     inverse = np.interp(place, np.arange(len(stack)), 1 / np.asarray(focus_m, np.float64))
     return (1 / inverse).astype(np.float32)
+
+
+class VarianceOfLaplacian:
+    """`variance_of_laplacian` as a method of the task: what can be had without any network."""
+
+    name = "variance-of-laplacian"
+
+    def predict(self, stack: Tensor, camera: Camera, focus_m: Tensor | None = None) -> DepthPrediction:
+        """As `FocusMethod.predict`; without distances depth lies between 1 and 4 in an unknown scale.
+
+        Raises:
+            InputError: as `variance_of_laplacian`, or a camera of another size.
+        """
+        if stack.ndim != 5 or camera.size != tuple(stack.shape[-2:]):
+            raise InputError("stack", f"shape {tuple(stack.shape)}", f"(B, S, 3, {camera.height}, {camera.width})")
+        given = focus_m if focus_m is not None else 1 / torch.linspace(1, 0.25, stack.shape[1])
+        distances = given.expand(stack.shape[:2]).float().cpu().numpy()
+        window = max(9, 2 * (camera.width // 60) + 1)
+        pictures = stack.float().cpu().permute(0, 1, 3, 4, 2).numpy()
+        depth = [variance_of_laplacian(p, d, window) for p, d in zip(pictures, distances, strict=True)]
+        return DepthPrediction(torch.from_numpy(np.stack(depth))[:, None], metric=focus_m is not None)
 
 
 def _sharpness(picture: NDArray[np.uint8] | Floats, window: int) -> NDArray[np.float64]:

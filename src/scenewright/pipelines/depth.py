@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scenewright.data.focal_folder import DISTANCES, MAX_SLICES, align_stack, check_distances, in_order, read_distances
 from scenewright.data.images import write_depth_png, write_depth_preview, write_image
 from scenewright.data.layout import images_in
 from scenewright.data.meshes import TriangleMesh, write_ply
@@ -31,7 +33,6 @@ from scenewright.pipelines.sources import depth_method
 Progress = Callable[[int, int, str], None]
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
-MAX_SLICES = 100
 FLYING_DEG = 84.0
 """A surface seen flatter than this does not occur; pixels there float between two surfaces."""
 MAX_POINTS = 500_000
@@ -47,6 +48,10 @@ class Options:
         fov_deg: horizontal field of view instead.
         size: longest side of the maps that are written, pixels; smaller images keep theirs.
         device: "cpu" or "cuda".
+        focus_m: focus distances of the pictures of focal stacks, metres, in their order; None: those of the file
+            focus.txt beside them, or unknown, and then so is the scale.
+        far_first: focal stacks without distances go from far to near.
+        align: bring the pictures of focal stacks into register.
     """
 
     method: str = "fcrn"
@@ -54,6 +59,9 @@ class Options:
     fov_deg: float | None = None
     size: int = 1280
     device: str = "cpu"
+    focus_m: tuple[float, ...] | None = None
+    far_first: bool = False
+    align: bool = True
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 8192:
@@ -76,7 +84,7 @@ def predict_depth(
     uncertainty, NAME.confidence.tiff (float32 in [0, 1]) and .preview.png where it has a confidence,
     NAME.depth.preview.png, NAME.labels.png and .preview.png where it has labels, NAME.ply; and one index.html. Images
     that an earlier run finished with the same weights and camera are not done again. To a method that takes focal
-    stacks, every folder is one stack, its images in natural order from near to far.
+    stacks, every folder is one stack, its images in natural order from near to far (see `Options`).
 
     Returns:
         The path of the page.
@@ -96,24 +104,38 @@ def predict_all(sources: list[str | Path], out: Path, options: Options, progress
     stacks = predictor.takes_stacks
     named = _named([sequence for source in sources for sequence in _open(Path(source), options, stacks)])
     total, done, entries = sum(1 if stacks else len(sequence) for _, sequence in named), 0, list[Entry]()
-    for name, sequence in named:
-        for title, images in _stack(name, sequence) if stacks else _pictures(name, sequence):
-            record = predictor.write(out, title, images, sequence)
+    folders = map(Path, sources) if stacks else repeat(Path())  # to methods of stacks each source is one sequence
+    for (name, sequence), folder in zip(named, folders):
+        for title, images, focus_m in _stack(name, sequence, folder, options) if stacks else _pictures(name, sequence):
+            record = predictor.write(out, title, images, sequence, focus_m)
             entries.append(Entry(out, title, images[len(images) // 2], record))
             done += 1
             progress(done, total, f"predicting depth ({predictor.named.name})")
     return entries
 
 
-def _pictures(name: str, sequence: Sequence) -> Iterator[tuple[str, list[Image]]]:
+def _pictures(name: str, sequence: Sequence) -> Iterator[tuple[str, list[Image], None]]:
     for frame in sequence:
-        yield name if len(sequence) == 1 else f"{name}_{frame.index:06d}", [frame.image]
+        yield name if len(sequence) == 1 else f"{name}_{frame.index:06d}", [frame.image], None
 
 
-def _stack(name: str, sequence: Sequence) -> Iterator[tuple[str, list[Image]]]:
+def _stack(
+    name: str, sequence: Sequence, folder: Path, options: Options
+) -> Iterator[tuple[str, list[Image], Floats | None]]:
+    """The one stack of a folder or video, from near to far."""
     if not 2 <= len(sequence) <= MAX_SLICES:
         raise InputError(name, f"{len(sequence)} images", f"a focal stack of 2 to {MAX_SLICES}")
-    yield name, [frame.image for frame in sequence]
+    images = [frame.image for frame in sequence]
+    stack = np.stack(align_stack(images) if options.align else images)
+    distances = read_distances(folder / DISTANCES, len(images))
+    if options.focus_m is not None:
+        distances = np.array(options.focus_m, np.float32)
+        check_distances("--focus", distances, len(images))
+    if distances is not None:
+        stack, distances = in_order(stack, distances)
+    elif options.far_first:
+        stack = stack[::-1]
+    yield name, list(stack), distances
 
 
 def _open(path: Path, options: Options, stacks: bool) -> Iterator[Sequence]:
@@ -143,10 +165,11 @@ class _Predictor:
     def __init__(self, options: Options) -> None:
         self.named = depth_method("--method", options.method, options.device, ("depth", "focus"))
         self.device = options.device
-        method: Any = self.named.method
-        self.takes_stacks = method.card.task == "focus"
+        self.takes_stacks = self.named.task == "focus"
 
-    def write(self, out: Path, name: str, images: list[Image], sequence: Sequence) -> dict[str, Any]:
+    def write(
+        self, out: Path, name: str, images: list[Image], sequence: Sequence, focus_m: Floats | None
+    ) -> dict[str, Any]:
         """Predict one image, or the stack that several are, unless that was done; returns what its JSON says."""
         camera = sequence.camera
         job = {
@@ -157,12 +180,20 @@ class _Predictor:
             "camera": dict(zip(("fx", "fy", "cx", "cy"), camera.numbers)),
             "image_crc32": _crc(images),
         }
+        if self.takes_stacks:
+            job["focus_m"] = None if focus_m is None else [round(float(x), 6) for x in focus_m]
+            job["scale"] = "unknown" if focus_m is None else "metric"
         record = _finished(out, name, job)
         if record is None:
-            x = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+            x = (torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255).to(self.device)
             moved = camera.to(self.device)
+            distances = None if focus_m is None else torch.from_numpy(focus_m).to(self.device)
             try:
-                prediction = self.named.method.predict((x[None] if self.takes_stacks else x).to(self.device), moved)
+                prediction = (
+                    self.named.method.predict(x[None], moved, distances)
+                    if self.takes_stacks
+                    else self.named.method.predict(x, moved)
+                )
             except InputError as error:
                 raise InputError(f"image {name}", error.found, error.expected) from None
             record = write_prediction(out, name, images[len(images) // 2], camera, prediction, job)

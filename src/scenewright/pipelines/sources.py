@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from scenewright.data.sequence import Sequence
+from scenewright.depth.focus import VarianceOfLaplacian
 from scenewright.depth.onnx_depth import OnnxDepth
-from scenewright.depth.task import DepthMethod
 from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
 from scenewright.slam.sources import MethodDepth, SensorDepth
@@ -41,13 +41,15 @@ class NamedMethod:
         name, scale: as its card says.
         sha256: of its weights.
         labels: whether it predicts labels.
+        task: "depth", or "focus" for a method of focal stacks.
     """
 
-    method: DepthMethod
+    method: Any
     name: str
     scale: str
     sha256: str
     labels: bool
+    task: str = "depth"
 
 
 def depth_method(option: str, name: str, device: str = "cpu", tasks: tuple[str, ...] = ("depth",)) -> NamedMethod:
@@ -57,7 +59,7 @@ def depth_method(option: str, name: str, device: str = "cpu", tasks: tuple[str, 
         option: which option named it, for errors.
         name: a method's name with shipped weights, a folder of weights, or onnx:FILE, a foreign network.
         device: where networks of ours run.
-        tasks: that the method may be for; "focus" takes focal stacks.
+        tasks: that the method may be for; "focus" takes focal stacks and knows the name variance-of-laplacian, too.
 
     Raises:
         InputError: a method of another task, no weights, or a file that is no usable network.
@@ -66,12 +68,14 @@ def depth_method(option: str, name: str, device: str = "cpu", tasks: tuple[str, 
         foreign = OnnxDepth(name.removeprefix(ONNX))
         card = foreign.card
         return NamedMethod(foreign, card.name, card.scale, foreign.sha256, "label_probabilities" in foreign.outputs)
+    if name == VarianceOfLaplacian.name and "focus" in tasks:
+        return NamedMethod(VarianceOfLaplacian(), name, "metric", "none", False, "focus")
     method: Any = load(name)
     if method.card.task not in tasks:
         raise InputError(option, f"{method.card.name}, a method for {method.card.task}", "a depth method")
     method.eval().to(device)
     labelled = bool(getattr(method.config, "classes", 0))
-    return NamedMethod(method, method.card.name, method.card.scale, digest(name), labelled)
+    return NamedMethod(method, method.card.name, method.card.scale, digest(name), labelled, method.card.task)
 
 
 def choose_depth(name: str, sequence: Sequence, device: str = "cpu") -> ChosenDepth:

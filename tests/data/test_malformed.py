@@ -29,6 +29,7 @@ from scenewright import data
 from scenewright.data.clip import read_clip
 from scenewright.data.ddff import Ddff
 from scenewright.data.diw import Diw
+from scenewright.data.focal_folder import read_distances, read_focal_folder
 from scenewright.data.folder import read_folder
 from scenewright.data.images import read_depth_png, read_header, read_image, write_depth_png
 from scenewright.data.kitti import KittiDepth, KittiRaw, read_frame_list
@@ -40,7 +41,8 @@ from scenewright.data.matlab import read_mat
 from scenewright.data.meshes import TriangleMesh, read_ply, write_ply
 from scenewright.data.nyu import NyuLabelled
 from scenewright.data.pfm import read_pfm, write_pfm
-from scenewright.data.readers import KINDS
+from scenewright.data.posed_photos import open_posed_photos
+from scenewright.data.readers import KINDS, open_reader
 from scenewright.data.safe import read_bytes, read_text
 from scenewright.data.sequences import open_sequence
 from scenewright.data.seven_scenes import read_matrix_pose, read_seven_scenes
@@ -217,6 +219,28 @@ def photos(folder: Path) -> Path:
     return folder / "intrinsics.txt"
 
 
+def focal(folder: Path) -> Path:
+    for name in "ab":
+        kitti_world.save(folder / f"{name}.png", PICTURE)
+    (folder / "focus.txt").write_text("0.5\n1.5\n")
+    return folder / "focus.txt"
+
+
+def colmap(folder: Path) -> Path:
+    kitti_world.save(folder / "images" / "a.png", PICTURE)
+    (folder / "cameras.txt").write_text(f"1 PINHOLE {WIDTH} {HEIGHT} 20 20 12 9\n")
+    (folder / "images.txt").write_text("1 1 0 0 0 0 0 0 1 a.png\n\n")
+    return folder / "images.txt"
+
+
+def cameras_json(folder: Path) -> Path:
+    kitti_world.save(folder / "images" / "a.png", PICTURE)
+    camera = {"width": WIDTH, "height": HEIGHT, "fx": 20, "fy": 20, "cx": 12, "cy": 9}
+    pose = {"R_cam_to_world": np.eye(3).tolist(), "centre": [0, 0, 0]}
+    (folder / "cameras.json").write_text(json.dumps({"a.png": {**camera, **pose}}))
+    return folder / "cameras.json"
+
+
 def film(folder: Path) -> Path:
     writer = cv2.VideoWriter(str(folder / "a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 20, (64, 48))
     for level in range(3):
@@ -330,6 +354,19 @@ TABLE: dict[str, Reader] = {
     "7-scenes depth": Reader(beside(seven_scenes, "frame-000000.depth.png"), frames(), (read_seven_scenes,),
                              huge=DEPTH_HUGE),
     "singles": Reader(singles, frames(), (read_singles,), huge=DEPTH_HUGE, hostile=(png_of(24, 18),)),
+    "focal distances": Reader(focal, lambda p: read_focal_folder(p.parent, align=False),
+                              (read_focal_folder, read_distances), hostile=(b"1\n1\n", b"1\nnan\n", b"-1\n2\n", b"1\n"),
+                              optional=True),
+    "focal picture": Reader(beside(focal, "b.png"), lambda p: read_focal_folder(p.parent), (read_focal_folder,),
+                            huge=PNG_HUGE),
+    "colmap images": Reader(colmap, lambda p: open_posed_photos(p.parent), (open_posed_photos,),
+                            hostile=(b"1 0 0 0 0 0 0 0 1 a.png\n\n", b"1 1 0 0 0 0 0 nan 1 a.png\n\n",
+                                     b"1 1 0 0 0 0 0 0 9 a.png\n\n", b"1 1 0 0 0 0 0 0 1 ../../etc/passwd\n\n")),
+    "colmap cameras": Reader(beside(colmap, "cameras.txt"), lambda p: open_posed_photos(p.parent), (open_posed_photos,),
+                             hostile=(b"1 PINHOLE 24 18 0 0 12 9\n", b"1 FISHEYE 24 18 20 20 12 9\n",
+                                      b"1 PINHOLE 1e9 18 20 20 12 9\n")),
+    "cameras.json": Reader(cameras_json, lambda p: open_posed_photos(p.parent), (open_posed_photos,),
+                           hostile=(b"[]", b"{}", b"[" * 99_999, b'{"../a.png": {}}', b'{"a.png": {"width": 1e999}}')),
     "photos": Reader(photos, frames(), (read_folder,), hostile=BAD_CAMERA),
 }  # fmt: skip
 """All readers of `scenewright.data`."""
@@ -372,9 +409,10 @@ def test_no_reader_is_missing_from_the_table() -> None:
         f
         for module in modules
         for name, f in inspect.getmembers(module, inspect.isfunction)
-        if name.startswith("read_") and f.__module__ == module.__name__
+        if name.startswith(("read_", "open_")) and f.__module__ == module.__name__
     }
-    assert {f.__qualname__ for f in functions - covered} == set()
+    doors = {open_sequence, open_reader}  # to readers that have rows
+    assert {f.__qualname__ for f in functions - covered - doors} == set()
     assert {kind.open.__qualname__ for kind in KINDS.values() if kind.open not in covered} == set()
 
 

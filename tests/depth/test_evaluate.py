@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from scenewright.data.items import FocalStack, OrdinalView, View
+from scenewright.depth.crops import restricted
 from scenewright.depth.data import disparity_order, reader_samples, room_samples, sample_of, sequence_samples
 from scenewright.depth.evaluate import iou_of, label_iou, method_predictor, score, score_focus, score_order
 from scenewright.depth.protocols import PROTOCOLS, STRIDE
 from scenewright.depth.task import DepthPrediction, DepthSample, FocalStackSample, OrdinalSample, StereoSample
+from scenewright.engine.table import create, list_methods
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
 from scenewright.labels import LABELS
@@ -180,3 +182,20 @@ def test_a_method_is_not_given_what_it_cannot_use() -> None:
     stack = sample_of(FocalStack("a", np.zeros((3, 6, 8, 3), np.uint8), np.array([1, 2, 3], np.float32), CAMERA))
     with pytest.raises(InputError, match="a focal stack"):
         method_predictor(Guess())(stack)
+
+
+@pytest.mark.parametrize("name", list_methods("depth"))
+def test_every_depth_method_can_be_measured_by_every_depth_protocol(name: str) -> None:
+    """Fresh weights of each row of the table, on a pair with truth and on pairs of points."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        predict = method_predictor(create(name, "small"))
+    camera = Camera.from_fov(128, 64, 80)
+    image = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(1))
+    depth = torch.linspace(2, 9, 64).reshape(1, 1, 64, 1).expand(1, 1, 64, 128).contiguous()
+    pair = StereoSample(image, image, camera, torch.tensor([0.5]), depth)
+    scores = score({name: predict}, restricted([pair], "garg", 80.0), 80.0)[name]
+    assert all(np.isfinite(list(scores.raw.values())))
+    points = torch.tensor([[[[0, 1], [40, 7]], [[5, 5], [5, 90]]]])
+    ordinal = OrdinalSample(image, camera, points, torch.tensor([[-1, 1]]))
+    assert 0 <= score_order({name: predict}, [ordinal])[name]["WHDR"] <= 1

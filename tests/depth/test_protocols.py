@@ -101,3 +101,11 @@ def test_scale_spread_is_that_of_the_logs() -> None:
 
     scores = Scores({}, {}, [], np.array([1.0, 1.0]), np.array([np.e, 1 / np.e]))
     assert scores.scale_spread == pytest.approx(1)
+
+
+def test_depth_and_disparity_of_focal_stacks_are_converted_alike() -> None:
+    from scenewright.data import ddff
+    from scenewright.depth import focus
+
+    assert focus.METRE_PIXELS == ddff.METRE_PIXELS
+    assert pytest.approx(0.5) == ddff.METRE_PIXELS / ddff.NEAR_DISP_PX

@@ -67,9 +67,9 @@ def test_what_cannot_be_compared(photos: Path, tmp_path: Path) -> None:
 
 
 def test_methods_of_pictures_and_of_stacks_do_not_mix(photos: Path, tmp_path: Path) -> None:
-    same = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    small = np.random.default_rng(0).integers(0, 255, (12, 12, 3)).astype(np.uint8)
     for i in range(3):
-        write_image(tmp_path / "stack" / f"{i}.png", cv2.blur(same, (1 + 2 * i, 1 + 2 * i)))
+        write_image(tmp_path / "stack" / f"{i}.png", cv2.resize(small, (96, 96)))
     methods = [fresh("fcrn", tmp_path / "a" / "net"), "variance-of-laplacian"]
     with pytest.raises(InputError, match="one of the two kinds"):
         compare_depth([tmp_path / "stack"], tmp_path / "out", Options(), methods)

@@ -158,3 +158,10 @@ def test_empty_sources_and_readers_by_name(fcrn: str, tmp_path: Path) -> None:
     for source in (str(root), f"kitti-raw:{root}", f"reader:{root}"):
         assert len(list(samples_of(source, 2))) == 2
         assert source_fingerprint(source, 2) == source_fingerprint(str(root), 2)
+
+
+def test_real_pairs_beside_semi_global_matching(fcrn: str, real_data) -> None:
+    found = evaluate(fcrn, str(real_data("stereo_middlebury")), protocol="stereo-middlebury")
+    assert found.items == 1
+    assert found.figures["sgbm"]["AbsRel"] < 0.1
+    assert found.figures["sgbm"]["delta1"] > 0.9

@@ -19,8 +19,8 @@ from scenewright.pipelines.depth_page import STYLE, Entry, contact_page, data_ur
 
 Floats = NDArray[np.float32]
 _FIGURES = (
-    "figure{display:inline-block;width:320px;max-width:100%;margin:0 8px 8px 0;vertical-align:top}"
-    "figcaption{font-size:.85rem;line-height:1.35}"
+    "figure{display:inline-block;width:250px;max-width:100%;margin:0 8px 8px 0;vertical-align:top}"
+    "figure img{margin:0;width:100%}figcaption{font-size:.85rem;line-height:1.35}"
 )
 
 

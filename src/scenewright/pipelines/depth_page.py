@@ -49,10 +49,12 @@ def contact_page(entries: list[Entry]) -> str:
 
     head = tag("head", tag("meta", charset="utf-8"), tag("title", "Depth"), code("style", STYLE))
     method = ", ".join(sorted({str(e.record["method"]) for e in entries}))
+    named = (file for e in entries for file in e.record["files"])
+    sure = "In maps of confidence, white is sure." if any("confidence" in file for file in named) else ""
     body = tag(
         "body",
         tag("h1", f"Depth of {len(entries)} image{'s' if len(entries) != 1 else ''}"),
-        tag("p", f"Method: {method}. Red is near, blue is far; every preview has a colour scale of its own."),
+        tag("p", f"Method: {method}. Red is near, blue is far; every preview has a colour scale of its own. {sure}"),
         join(_section(entry) for entry in entries),
     )
     return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"

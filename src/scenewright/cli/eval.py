@@ -28,7 +28,7 @@ def command(
     """Measure a depth method on data with truth, raw and after per-image median scaling, trivial rows beside it.
 
     Args:
-        method: a method with shipped weights, a folder of weights, or "reconstruct" for a finished scene; several
+        method: a method with shipped weights, a folder of weights, onnx:FILE, or "reconstruct" for a finished scene; several
             features at once as NAME,NAME.
         data: rooms:FOLDER[:SPLIT], the folder of a sequence with depth, a data set that `scenewright data check`
             knows (its path, or KIND:PATH), or a Scene folder with "reconstruct"; for features a folder of rooms, a
@@ -40,13 +40,15 @@ def command(
         split: train, val or test, of a data set that has them.
         results: root folder under which to store the figures with their protocol.
         sheet: picture to write: the four best and the four worst items, with their figures.
-        depth: with "reconstruct --protocol rooms-walks", which films and reconstructs the walks in the folder `data`:
-            the depth source, as `scenewright reconstruct` has it.
+        depth: with "reconstruct --protocol rooms-walks", which films and reconstructs the walks in the folder `data`,
+            and "rooms-labels", which compares their labels: the depth source, as `scenewright reconstruct` has it.
         as_printed: likewise, by the paper's tracker without the corner odometry.
         as_json: print all figures as JSON.
     """
     if method == "reconstruct" and protocol == "rooms-walks":
         return _walks(Path(data), depth, as_printed, results)
+    if method == "reconstruct" and protocol == "rooms-labels":
+        return _labels(Path(data), depth, results)
     if method == "reconstruct":
         return _scene(Path(data), protocol, results)
     from scenewright.features.protocols import PROTOCOLS
@@ -102,6 +104,16 @@ def _walks(folder: Path, depth: str, as_printed: bool, results: Path | None) -> 
     for name, value in figures.items():
         row = "".join(f"{room[name]:>12.4g}" for room in rooms.values() if name in room)
         print(f"{name:<24}{value:>12.4g}{row}")
+    return 0
+
+
+def _labels(folder: Path, depth: str, results: Path | None) -> int:
+    from scenewright.pipelines.score_labels import score_labels
+
+    rows = score_labels(folder, depth, results)
+    print(" " * 16 + "".join(f"{row:>20}" for row in rows))
+    for name in next(iter(rows.values())):
+        print(f"{name:<16}" + "".join(f"{figures.get(name, float('nan')):>20.3f}" for figures in rows.values()))
     return 0
 
 

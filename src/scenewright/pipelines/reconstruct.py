@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenewright.data.assets import demo_clip_path
-from scenewright.data.meshes import TriangleMesh, write_glb, write_ply
+from scenewright.data.meshes import TriangleMesh, read_ply, write_glb, write_ply
 from scenewright.data.sequence import Sequence
 from scenewright.data.sequences import open_sequence
 from scenewright.errors import InputError
@@ -27,10 +27,10 @@ from scenewright.scene.records import SceneFigure, SceneFrame, SceneKeyframe
 from scenewright.scene.scene import Scene
 from scenewright.scene.tables import write_trajectory
 from scenewright.slam.config import SlamConfig
-from scenewright.slam.mesh import extract
 from scenewright.slam.sources import GivenPoses
+from scenewright.slam.surface import surface_of
 from scenewright.slam.system import CnnSlam
-from scenewright.slam.tsdf import TsdfOptions, fuse
+from scenewright.slam.tsdf import TsdfOptions
 from scenewright.slam.types import FrameResult, Keyframe, Reconstruction
 
 Progress = Callable[[int, int, str], None]
@@ -209,7 +209,7 @@ class _Job:
         keyframes = reconstruction.keyframes
         if not self.options.labels:
             keyframes = [replace(k, label_log_probabilities=None) for k in keyframes]
-        surface = extract(fuse(keyframes, TsdfOptions(voxel_m=self.options.voxel_m)))
+        surface = surface_of(keyframes, TsdfOptions(voxel_m=self.options.voxel_m))
         mesh = TriangleMesh(surface.vertices, surface.faces, surface.colours, surface.labels)
         with self.scene.step("mesh"):
             with self.scene.writing("mesh.ply") as path:
@@ -230,6 +230,8 @@ class _Job:
         rows: list[SceneFigure] = measure.run_figures(reconstruction, seconds)
         rows += measure.trajectory_rows(reconstruction.frames, truth)
         rows += measure.depth_rows(reconstruction.keyframes, self.sequence, positions)
+        mesh = read_ply(self.scene.folder / "mesh.ply")
+        rows += measure.mesh_rows(mesh, reconstruction, self.sequence, positions, truth)
         with self.scene.step("measure"):
             self.scene.write_figures(rows)
 

@@ -243,6 +243,7 @@ class TestRefusals:
             ({"devices": 0}, r"devices: found 0; expected at least 1"),
             ({"workers": -1}, r"workers: found -1"),
             ({"max_steps": 0}, r"max_steps: found 0"),
+            ({"rate": 0.0}, r"rate: found 0.0"),
             ({"log_every": 0}, r"log_every: found 0"),
             ({"validate_every": 0}, r"validate_every: found 0"),
         ],
@@ -308,3 +309,10 @@ def test_only_fit_knows_lightning() -> None:
     source = Path(fitting.__file__).parents[1]
     knowing = [p.name for p in source.rglob("*.py") if re.search(r"^\s*(import|from) lightning", p.read_text(), re.M)]
     assert knowing == ["fit.py"]
+
+
+def test_a_rate_scales_every_stage_and_is_recorded(tmp_path: Path) -> None:
+    model = Toy.from_preset("small")
+    folder = fit(model, {"squares": Squares(4)}, tmp_path, preset="small", seed=0, max_steps=2, rate=0.25, quiet=True)
+    recorded = [stage["lr"] for stage in weights.read_card(folder)["training"]["stages"]]
+    assert recorded == pytest.approx([0.25 * stage.lr for stage in model.stages("small")])

@@ -16,6 +16,7 @@ def command(
     steps: int | None = None,
     trunk: Path | None = None,
     start: str | None = None,
+    rate: float = 1.0,
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     threads: int | None = None,
     precision: str = "bf16",
@@ -32,6 +33,7 @@ def command(
         steps: shorten every stage to at most so many steps.
         trunk: safetensors of an ImageNet trunk (`scenewright convert`).
         start: begin from these weights, a name or a folder.
+        rate: factor on the learning rates, below 1 to go on from trained weights.
         option: NAME=VALUE of the method's Config in place of the preset's, e.g. left_right=false; may be repeated.
         threads: of torch.
         precision: "bf16" or "32".
@@ -41,7 +43,7 @@ def command(
 
     folder = train(
         method, data, run or Path("runs") / method, preset=preset, seed=seed, steps=steps, trunk=trunk, start=start,
-        options=option, threads=threads, precision=precision, resume=resume,
+        rate=rate, options=option, threads=threads, precision=precision, resume=resume,
     )  # fmt: skip
     print(f"weights: {folder.resolve()}")
     return 0

@@ -64,6 +64,7 @@ def fit(
     validate: Validate | None = None,
     validate_every: int = 1000,
     max_steps: int | None = None,
+    rate: float = 1.0,
     resume: bool = True,
     save_every: float = 120.0,
     log_every: int = 10,
@@ -81,6 +82,7 @@ def fit(
         validate: takes the method in eval mode, averaged where there is an average, and returns figures; called
             every `validate_every` steps and at the end of each stage.
         max_steps: shortens every stage to at most so many steps.
+        rate: factor on every stage's learning rate, below 1 to go on from trained weights.
         resume: go on where an earlier run in `run_dir` stopped; False starts over.
         save_every, log_every: seconds between stored states; steps whose means make a line of the log.
 
@@ -93,7 +95,9 @@ def fit(
         Diverged: a loss term became infinite or NaN.
     """
     _check_arguments(precision, devices, workers, max_steps, validate_every, log_every)
-    stages = _stages(method, datasets, preset, max_steps, devices)
+    if not 0 < rate <= 100:
+        raise InputError("rate", rate, "above 0, at most 100")
+    stages = tuple(replace(s, lr=s.lr * rate) for s in _stages(method, datasets, preset, max_steps, devices))
     record = _record(preset, seed, precision, stages, datasets)
     fingerprint = {"method": method.card.name, "config": to_data(method.config), **record}
     cadence = _Cadence(validate_every, save_every, log_every)

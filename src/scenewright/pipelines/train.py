@@ -25,6 +25,7 @@ def train(
     steps: int | None = None,
     trunk: Path | None = None,
     start: str | None = None,
+    rate: float = 1.0,
     options: Sequence[str] = (),
     threads: int | None = None,
     precision: str = "bf16",
@@ -42,6 +43,7 @@ def train(
         steps: shorten every stage to at most so many steps.
         trunk: safetensors of an ImageNet trunk, as `scenewright convert` writes them.
         start: begin from these weights (a name or folder) instead of fresh ones.
+        rate: factor on the learning rates, below 1 to go on from trained weights.
         options: fields of the method's Config that differ from the preset, as `name=value`: its ablations.
         threads: of torch; None leaves its choice.
 
@@ -61,8 +63,8 @@ def train(
         model.load_trunk(_tensors(trunk))
     datasets = {name: source.build(data, model.config) for name, source in sources.items()}
     return fit(
-        model, datasets, run_dir, preset=preset, seed=seed, precision=precision, max_steps=steps, resume=resume,
-        validate=_validation(data, names[-1], model), validate_every=500, quiet=quiet,
+        model, datasets, run_dir, preset=preset, seed=seed, precision=precision, max_steps=steps, rate=rate,
+        resume=resume, validate=_validation(data, names[-1], model), validate_every=500, quiet=quiet,
     )  # fmt: skip
 
 

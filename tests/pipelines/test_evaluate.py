@@ -133,6 +133,11 @@ def test_focal_stacks_beside_the_variance_of_the_laplacian(tmp_path: Path) -> No
     weights = weights_of("ddff", tmp_path)
     found = evaluate(str(weights), str(stacks(tmp_path / "a.h5")), protocol="ddff-12scene")
     assert set(found.figures) == {str(weights), "middle-of-focus", "variance-of-laplacian"}
+    again = evaluate("variance-of-laplacian", str(tmp_path / "a.h5"), protocol="ddff-12scene", results=tmp_path / "r")
+    assert set(again.figures) == {"variance-of-laplacian", "middle-of-focus"}
+    assert all(
+        r.baseline and not r.weights_sha256 for r in scoreboard.read_all(tmp_path / "r" / "depth" / "ddff-12scene")
+    )
     assert found.figures["variance-of-laplacian"]["MSE"] < 0.1 * found.figures["middle-of-focus"]["MSE"]
     assert found.items == 2
 

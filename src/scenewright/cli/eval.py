@@ -28,8 +28,8 @@ def command(
     """Measure a depth method on data with truth, raw and after per-image median scaling, trivial rows beside it.
 
     Args:
-        method: a method with shipped weights, a folder of weights, onnx:FILE, or "reconstruct" for a finished scene; several
-            features at once as NAME,NAME.
+        method: a method with shipped weights, a folder of weights, onnx:FILE, or "reconstruct" for a finished scene;
+            several features at once as NAME,NAME.
         data: rooms:FOLDER[:SPLIT], the folder of a sequence with depth, a data set that `scenewright data check`
             knows (its path, or KIND:PATH), or a Scene folder with "reconstruct"; for features a folder of rooms, a
             sequence or posed photographs, as the protocol has it, or "none".

@@ -43,12 +43,17 @@ class Scores:
         return float(np.std(np.log(self.predicted / self.truth)))
 
 
-def method_predictor(method: Any) -> Predictor:
-    """A predictor from any depth method: it is shown the picture, or the whole stack if that is what it takes.
+def method_predictor(method: Any, needs_stack: bool | None = None) -> Predictor:
+    """A predictor from any depth method.
 
     The predictor raises InputError for a sample that the method cannot use.
+
+    Args:
+        method: shown the picture, or the whole stack if that is what it takes.
+        needs_stack: whether it takes stacks; None: its own example says so.
     """
-    needs_stack = isinstance(method.example(1, 0), FocalStackSample) if hasattr(method, "example") else False
+    if needs_stack is None:
+        needs_stack = hasattr(method, "example") and isinstance(method.example(1, 0), FocalStackSample)
 
     def predict(sample: Any) -> FloatImage:
         if needs_stack != isinstance(sample, FocalStackSample):

@@ -17,10 +17,10 @@ from scenewright.depth.focus import variance_of_laplacian
 from scenewright.depth.protocols import MEASURES, Measure, unnamed
 from scenewright.depth.task import FocalStackSample, OrdinalSample, StereoSample
 from scenewright.engine.scoreboard import measured, store
-from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
 from scenewright.pipelines.data_sources import samples_of, source_fingerprint, training_maps
 from scenewright.pipelines.sheet import write_sheet
+from scenewright.pipelines.sources import NO_WEIGHTS, NamedMethod, depth_method
 
 __all__ = ["Evaluation", "evaluate", "samples_of", "source_fingerprint"]
 
@@ -59,7 +59,7 @@ def evaluate(
     """Score weights on a source with truth.
 
     Args:
-        name: method with shipped weights, or a folder of weights.
+        name: method with shipped weights, a folder of weights, onnx:FILE, or variance-of-laplacian.
         source: as `samples_of` reads it.
         protocol: name of a protocol; it then sets `every`, crop, cap and scaling, and results can be stored under it.
         every: use each n-th item.
@@ -82,13 +82,15 @@ def evaluate(
     how = how or unnamed(_kind_of(next(samples_of(source, 1, "depth", options), None)), every)
     data = _Data(source, how.every, how.kind, options)
     first = data.first()
-    method: Any = load(name)
-    predictors = {name: method_predictor(method), **_trivial(first, how, mean_from)}
-    found = _measured(method, data, how, predictors)
+    named = depth_method("method", name, tasks=("depth", "focus"))
+    trivial = _trivial(first, how, mean_from)
+    trivial.pop(name, None)
+    predictors = {name: method_predictor(named.method, named.task == "focus"), **trivial}
+    found = _measured(named, data, how, predictors)
     if results is not None:
-        _store(name, how, found, data.fingerprint(), results)
+        _store(name, named, how, found, data.fingerprint(), results)
     if sheet is not None and found.scores:
-        _draw(sheet, method.card.name, predictors[name], data, how, found.scores[name])
+        _draw(sheet, named.name, predictors[name], data, how, found.scores[name])
     return found
 
 
@@ -122,19 +124,15 @@ def _kind_of(sample: Any) -> str:
     return "focus" if isinstance(sample, FocalStackSample) else "depth"
 
 
-def _measured(method: Any, data: _Data, how: Measure, predictors: dict[str, Predictor]) -> Evaluation:
+def _measured(named: NamedMethod, data: _Data, how: Measure, predictors: dict[str, Predictor]) -> Evaluation:
     if how.kind == "ordinal":
         return Evaluation(score_order(predictors, data), items=sum(1 for _ in data))
     if how.kind == "focus":
         return Evaluation(score_focus(predictors, data), items=sum(1 for _ in data))
     scores = score(predictors, restricted(data, how.crop, how.cap_m), how.cap_m, pool=how.pooled)
-    labels = label_iou(method, data) if data.source.startswith("rooms:") and _knows_labels(method) else {}
+    labels = label_iou(named.method, data) if data.source.startswith("rooms:") and named.labels else {}
     items = len(next(iter(scores.values())).per_image)
     return Evaluation({name: _figures(s, how.scaling) for name, s in scores.items()}, scores, labels, items)
-
-
-def _knows_labels(method: Any) -> bool:
-    return bool(getattr(method.config, "classes", 0))
 
 
 def _figures(scores: Scores, scaling: str) -> Figures:
@@ -186,24 +184,18 @@ def _middle_of_focus(sample: FocalStackSample) -> NDArray[np.float32]:
     return constant_depth((int(height), int(width)), float(1 / (1 / sample.focus_m[0]).mean()))
 
 
-def _store(name: str, how: Measure, found: Evaluation, fingerprint: str, root: Path) -> None:
+def _store(name: str, named: NamedMethod, how: Measure, found: Evaluation, fingerprint: str, root: Path) -> None:
     protocol = how.protocol
     if how.items is not None and found.items != how.items:
         raise InputError(f"--results of {protocol.name}", f"{found.items} items", f"the {how.items} of the protocol")
     data = {"items": found.items, "sha256": fingerprint}
     for row, figures in found.figures.items():
-        own = row == name
-        store(
-            measured(
-                protocol,
-                load(name).card.name if own else row,
-                figures,
-                weights_sha256=digest(name) if own else "",
-                data=data,
-                baseline=not own,
-            ),
-            root,
-        )
+        own = row == name and named.sha256 != NO_WEIGHTS  # what has no weights is a baseline by whatever name it came
+        result = measured(
+            protocol, named.name if own else row, figures, weights_sha256=named.sha256 if own else "", data=data,
+            baseline=not own,
+        )  # fmt: skip
+        store(result, root)
 
 
 def _draw(path: Path, method: str, predict: Callable[[Any], Any], data: _Data, how: Measure, scores: Scores) -> None:

@@ -30,6 +30,8 @@ class ChosenDepth:
 
 ONNX = "onnx:"
 """What the name of a foreign network begins with; its file follows."""
+NO_WEIGHTS = "none"
+"""Stands for the hash of weights where there are none."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def depth_method(option: str, name: str, device: str = "cpu", tasks: tuple[str, 
         card = foreign.card
         return NamedMethod(foreign, card.name, card.scale, foreign.sha256, "label_probabilities" in foreign.outputs)
     if name == VarianceOfLaplacian.name and "focus" in tasks:
-        return NamedMethod(VarianceOfLaplacian(), name, "metric", "none", False, "focus")
+        return NamedMethod(VarianceOfLaplacian(), name, "metric", NO_WEIGHTS, False, "focus")
     method: Any = load(name)
     if method.card.task not in tasks:
         raise InputError(option, f"{method.card.name}, a method for {method.card.task}", "a depth method")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scenewright.data.meshes import TriangleMesh
 from scenewright.data.sequence import Frame
 from scenewright.geometry.camera import Camera
 from scenewright.pipelines import measure
@@ -166,3 +167,32 @@ def test_every_comparison_states_its_protocol() -> None:
     rows += measure.trajectory_rows([frame(i, T) for i, T in enumerate(SQUARE)], dict(enumerate(SQUARE)))
     assert all(row.protocol and row.group for row in rows)
     assert replace(rows[0]) == rows[0]
+
+
+def test_the_mesh_against_a_depth_camera() -> None:
+    """A wall at 2 m, reconstructed half as large by cameras half as far apart, is right after alignment."""
+    camera = Camera.from_fov(80, 60, 60.0)
+    depth = np.full(camera.size, 2.0, np.float32)
+
+    class Walls(Truths):
+        @property
+        def camera(self) -> Camera:
+            return camera
+
+    truth = {n: pose(x, y) for n, (x, y) in enumerate([(0, 0), (0.4, 0), (0.4, 0.3), (0, 0.3)])}
+    frames = [frame(n, pose(*(0.5 * T[:3, 3]))) for n, T in truth.items()]
+    image, seen = np.zeros((*camera.size, 3), np.uint8), np.zeros(camera.size, np.uint16)
+    keyframes = [
+        Keyframe(n, n, 0.0, image, camera, depth / 2, depth, depth, seen, pose(*(0.5 * T[:3, 3])))
+        for n, T in truth.items()
+    ]
+    corners = 0.5 * np.array([[-0.9, -0.6, 2], [1.3, -0.6, 2], [1.3, 0.9, 2], [-0.9, 0.9, 2]], np.float32)
+    mesh = TriangleMesh(corners.astype(np.float32), np.array([[0, 1, 2], [0, 2, 3]], np.int32), None, None)
+    run = Reconstruction(frames, keyframes, [], "metric", 1.0, 1)
+    positions = {n: n for n in truth}
+    rows = by_name(measure.mesh_rows(mesh, run, Walls([depth] * 4), positions, truth))  # type: ignore[arg-type]
+    assert rows["mesh_precision10"] == 100
+    assert rows["mesh_recall10"] > 75
+    assert rows["mesh_accuracy_m"] < 0.02
+    assert not measure.mesh_rows(mesh, run, Walls([None] * 4), positions, truth)  # type: ignore[arg-type]
+    assert not measure.mesh_rows(mesh, run, Walls([depth] * 4), positions, {})  # type: ignore[arg-type]

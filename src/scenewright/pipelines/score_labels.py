@@ -66,7 +66,7 @@ def _figures(counts: Counts) -> dict[str, float]:
 
 def walk_counts(walk: Path, scene: Scene) -> tuple[Counts, Counts]:
     """(true, found) counts of the keyframes' own labels and of the map's, over pixels where a ray meets the map."""
-    renderer = _room(walk / RECORD)
+    renderer = room_of(walk / RECORD)
     if not scene.has("labels.ply"):
         raise InputError(scene.folder, "a scene without labels", "one whose depth source also labels")
     mesh = read_ply(scene.folder / "mesh.ply")
@@ -79,12 +79,17 @@ def walk_counts(walk: Path, scene: Scene) -> tuple[Counts, Counts]:
         true = renderer.truth(keyframe.camera, T_true).labels
         seen = look_at_labels(mesh, keyframe.camera, keyframe.T_world_cam)
         known = (true > 0) & (seen > 0) & (keyframe.labels > 0)
-        single += _count(true[known], keyframe.labels[known])
-        fused += _count(true[known], seen[known])
+        single += count_pairs(true[known], keyframe.labels[known])
+        fused += count_pairs(true[known], seen[known])
     return single, fused
 
 
-def _room(record: Path) -> Renderer:
+def room_of(record: Path) -> Renderer:
+    """The room that a walk's record names, ready to be looked at.
+
+    Raises:
+        FormatError: the record is damaged.
+    """
     try:
         options = WalkOptions(**json.loads(read_text(record, 1 << 16)))
     except (ValueError, TypeError, RecursionError) as error:
@@ -109,6 +114,7 @@ def look_at_labels(mesh: TriangleMesh, camera: Camera, T_world_cam: NDArray[np.f
     return out.reshape(camera.size)
 
 
-def _count(true: NDArray[np.uint8], found: NDArray[np.uint8]) -> Counts:
+def count_pairs(true: NDArray[np.uint8], found: NDArray[np.uint8]) -> Counts:
+    """(C, C) how often each (true, found) pair of class indices occurs."""
     pairs = true.astype(np.int64) * len(LABELS) + found
     return np.bincount(pairs, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS))

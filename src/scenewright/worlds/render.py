@@ -7,7 +7,7 @@ than one surface are then sampled again on a finer grid; the light of those samp
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,9 +98,21 @@ class Renderer:
         Raises:
             InputError: a distorted or batched camera, or a pose that is not a rigid transform.
         """
+        radiance, truth = self.seen(camera, T_world_cam, samples=samples, seed=seed, quality=quality)
+        return replace(truth, image=develop(radiance, sensor, seed=seed))
+
+    def seen(
+        self,
+        camera: Camera,
+        T_world_cam: NDArray[np.float64],
+        *,
+        samples: int = 2,
+        seed: int = 0,
+        quality: Quality = BEST,
+    ) -> tuple[Floats, Rendered]:
+        """As `radiance`, and what `truth` knows of the same view, for one price."""
         radiance, hits = self._radiance(camera, T_world_cam, samples, seed, quality)
-        image = develop(radiance, sensor, seed=seed)
-        return self._rendered(image, hits, camera, T_world_cam)
+        return radiance, self._rendered(np.zeros((*camera.size, 3), np.uint8), hits, camera, T_world_cam)
 
     def radiance(
         self,

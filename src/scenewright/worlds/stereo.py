@@ -106,12 +106,11 @@ def render_pair(
     if not 0 < baseline_m < np.inf:
         raise InputError("baseline", f"{baseline_m} m", "a positive length")
     poses = (T_world_left, right_pose(T_world_left, baseline_m))
-    light = [renderer.radiance(camera, T, samples=2, seed=seed, quality=quality) for T in poses]
+    seen = [renderer.seen(camera, T, seed=seed, quality=quality) for T in poses]
     sensor = sensor or Sensor()
-    fixed = sensor if sensor.gain is not None else replace(sensor, gain=auto_gain(light[0]))
+    fixed = sensor if sensor.gain is not None else replace(sensor, gain=auto_gain(seen[0][0]))
     left, right = (
-        replace(renderer.truth(camera, T), image=develop(seen, fixed, seed=seed + side))
-        for side, (T, seen) in enumerate(zip(poses, light))
+        replace(truth, image=develop(light, fixed, seed=seed + side)) for side, (light, truth) in enumerate(seen)
     )
     return left, right
 

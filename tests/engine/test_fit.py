@@ -316,3 +316,13 @@ def test_a_rate_scales_every_stage_and_is_recorded(tmp_path: Path) -> None:
     folder = fit(model, {"squares": Squares(4)}, tmp_path, preset="small", seed=0, max_steps=2, rate=0.25, quiet=True)
     recorded = [stage["lr"] for stage in weights.read_card(folder)["training"]["stages"]]
     assert recorded == pytest.approx([0.25 * stage.lr for stage in model.stages("small")])
+
+
+def test_a_stored_position_keeps_the_order_of_its_sums(tmp_path: Path) -> None:
+    """Lines of the log list the terms in this order: a resumed run's are then those of one that was never stopped."""
+    position = resume.Position(step=3, sums={"loss": 1.0, "depth": 0.5, "a": 0.25})
+    resume.write(tmp_path, {"seed": 1}, position, toy())
+    state = resume.read(tmp_path, {"seed": 1})
+    assert state is not None
+    assert state.position == position
+    assert list(state.position.sums) == ["loss", "depth", "a"]

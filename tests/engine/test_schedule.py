@@ -93,7 +93,13 @@ class TestOptimizer:
         assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
 
     @pytest.mark.parametrize(
-        ("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+        ("name", "kind"),
+        [
+            ("sgd", torch.optim.SGD),
+            ("adam", torch.optim.Adam),
+            ("adamw", torch.optim.AdamW),
+            ("rmsprop", torch.optim.RMSprop),
+        ],
     )
     def test_kinds(self, name: str, kind: type[torch.optim.Optimizer]) -> None:
         found = schedule.optimizer(Toy.from_preset("small"), replace(STAGE, optimizer=name, weight_decay=0.3))

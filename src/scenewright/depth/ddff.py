@@ -260,7 +260,7 @@ class DDFF(Method[FocalStackSample]):
             return (
                 Stage("ddff", 837_000, 2, "ddff", "sgd", 1e-3, "plateau", weight_decay=5e-4, gradient_clip=5.0),
             )  # fmt: skip
-        return (Stage("focus", 2_500, 8, "focal-rooms", "adam", 4e-3, "cosine", 50, average=0.998),)
+        return (Stage("focus", 1_600, 8, "focal-rooms", "adam", 4e-3, "cosine", 50, average=0.998),)
 
     def example(self, batch: int, seed: int) -> FocalStackSample:
         """Random stacks of 32x32 whose slices are smoothed the more, the farther they are from the focus."""

@@ -161,17 +161,33 @@ def test_corners_keep_their_distance(picture: np.ndarray) -> None:
     assert len(corners.detect(picture, 0, 9).pixels) == 0
 
 
+def test_a_narrow_window_keeps_the_parallax_of_a_small_thing() -> None:
+    """A patch of 15 px moves by two pixels before a wall that stays: a wide window sees the wall's flow too."""
+    rng = np.random.default_rng(5)
+    wall, thing = (cv2.GaussianBlur(rng.uniform(0, 255, s), (0, 0), 1.2) for s in ((120, 160), (15, 15)))
+    wall, thing = (125 + 60 * (p - p.mean()) / p.std() for p in (wall, thing))
+    first, second = wall.copy(), wall.copy()
+    first[50:65, 70:85], second[50:65, 72:87] = thing, thing
+    first, second = (np.clip(p, 0, 255).astype(np.uint8) for p in (first, second))
+    centre = np.array([[77, 57]], np.float32)
+    narrow, _ = corners.follow(first, second, centre, centre, 21, 0, 9)
+    wide, _ = corners.follow(first, second, centre, centre, 21, 0, 21)
+    errors = [abs(float(found[0, 0]) - 79) for found in (narrow, wide)]
+    assert errors[0] < 0.1
+    assert errors[0] < 0.5 * errors[1]
+
+
 def test_follow_finds_a_shift_and_distrusts_what_left(picture: np.ndarray) -> None:
     shift = np.array([6.3, -3.7], np.float32)
     warp = np.float32([[1, 0, shift[0]], [0, 1, shift[1]]])
     moved = cv2.warpAffine(picture, warp, (180, 140), flags=cv2.INTER_CUBIC)
     found = corners.detect(picture, 80, 9)
-    there, trusted = corners.follow(picture, moved, found.pixels, found.pixels, 21, 3)
+    there, trusted = corners.follow(picture, moved, found.pixels, found.pixels, 21, 3, 9)
     assert trusted.mean() > 0.7
     error = np.linalg.norm(there - found.pixels - shift, axis=1)
     assert np.median(error[trusted]) < 0.1  # the warp itself rounds to 1/32 pixel and to 8 bits
     assert np.quantile(error[trusted], 0.95) < 0.5
-    nothing, none = corners.follow(picture, moved, found.pixels[:0], found.pixels[:0], 21, 3)
+    nothing, none = corners.follow(picture, moved, found.pixels[:0], found.pixels[:0], 21, 3, 9)
     assert len(nothing) == len(none) == 0
 
 

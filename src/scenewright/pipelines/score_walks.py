@@ -122,7 +122,7 @@ def _revisit(reconstruction: Reconstruction, truth: dict[int, Array]) -> float:
 
 
 def f_score(reconstruction: Reconstruction, sequence: Sequence, estimated: Array, true: Array) -> float:
-    """Of the reconstruction's mesh, carried over by the cameras' alignment, against the mesh of true depths and poses.
+    """Of the reconstruction's mesh, moved rigidly by the cameras' alignment, against that of true depths and poses.
 
     A reconstruction without a surface scores 0.
     """
@@ -133,7 +133,7 @@ def f_score(reconstruction: Reconstruction, sequence: Sequence, estimated: Array
         return 0.0
     generator = np.random.default_rng(0)
     points, target = (sample_surface(m.vertices.astype(float), m.faces, POINTS, generator) for m in (made, wanted))
-    return surface_figures(align_poses(estimated, true)(points), target, THRESHOLD_M).f_score
+    return surface_figures(align_poses(estimated, true, with_scale=False)(points), target, THRESHOLD_M).f_score
 
 
 def _mesh(keyframes: list[Keyframe]) -> SurfaceMesh:

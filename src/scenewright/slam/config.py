@@ -148,7 +148,7 @@ class OdometryConfig:
     Args:
         enabled: let corner tracks pose the frames; the direct tracker then starts from them and measures exposure.
         corners: tracked at once. spacing_px: least distance between two.
-        window_px: side of the tracker's window.
+        window_px, fine_px: side of the tracker's window that finds a corner, and of the one that places it.
         flow_px: median flow since the last view that, or the next frame's, asks for a new one.
         survival: so does a smaller share of tracks.
         window: newest views that move in a local bundle adjustment. fixed: older ones that hold them.
@@ -166,6 +166,7 @@ class OdometryConfig:
     corners: int = 300
     spacing_px: int = 10
     window_px: int = 21
+    fine_px: int = 9
     flow_px: float = 16.0
     survival: float = 0.7
     window: int = 12

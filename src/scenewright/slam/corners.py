@@ -48,9 +48,13 @@ def detect(image: Grey8, count: int, spacing_px: int, avoid: NDArray[np.float32]
 
 
 def follow(
-    template: Grey8, image: Grey8, pixels: NDArray[np.float32], guess: NDArray[np.float32], window_px: int, levels: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    template: Grey8, image: Grey8, pixels: NDArray[np.float32], guess: NDArray[np.float32], window_px: int, levels: int,
+    fine_px: int,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:  # fmt: skip
     """Lucas-Kanade from a template's pixels (N, 2) to an image, started at `guess`, checked by tracking back.
+
+    A wide window over a pyramid finds the corner, a narrow one of `fine_px` at full resolution places it: the wide one
+    averages the flow of surfaces at other depths, which takes parallax away and makes translation pass for rotation.
 
     Returns:
         pixels in the image (N, 2), and which are trusted: (N,) bool.
@@ -58,7 +62,9 @@ def follow(
     if not len(pixels):
         return pixels.copy(), np.zeros(0, bool)
     there, found = _lucas_kanade(template, image, pixels, guess, window_px, levels)
-    back, returned = _lucas_kanade(image, template, there, pixels, window_px, levels)
+    there, placed = _lucas_kanade(template, image, pixels, there, fine_px, 0)
+    found &= placed
+    back, returned = _lucas_kanade(image, template, there, pixels, fine_px, 0)
     height, width = image.shape
     inside = (there[:, 0] > 2) & (there[:, 1] > 2) & (there[:, 0] < width - 3) & (there[:, 1] < height - 3)
     trusted = found & returned & inside & (np.linalg.norm(back - pixels, axis=1) < 0.7)

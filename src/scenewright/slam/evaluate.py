@@ -101,8 +101,8 @@ def trajectory_figures(estimated: Array, truth: Array) -> TrajectoryFigures:
     )
 
 
-def align_poses(estimated: Array, truth: Array) -> Alignment:
-    """The similarity between two (N, 4, 4) stacks of T_world_cam, by where the cameras are and how they are turned.
+def align_poses(estimated: Array, truth: Array, with_scale: bool) -> Alignment:
+    """The motion or similarity between two (N, 4, 4) stacks of T_world_cam, by where and how turned the cameras are.
 
     The rotation is the chordal mean of R_true R_estimated^T (Hartley et al., IJCV 2013, section 5.3), which, unlike
     that of positions alone, is certain for short and straight paths too; scale and translation are then those of least
@@ -111,11 +111,11 @@ def align_poses(estimated: Array, truth: Array) -> Alignment:
     Raises:
         InputError: as `trajectory_figures`.
     """
-    similar = umeyama(estimated[:, :3, 3], truth[:, :3, 3], with_scale=True)
+    scale = umeyama(estimated[:, :3, 3], truth[:, :3, 3], with_scale).scale
     U, _, Vt = np.linalg.svd(np.einsum("nij,nkj->ik", truth[:, :3, :3], estimated[:, :3, :3]))
     rotation = (U * np.array([1.0, 1.0, np.linalg.det(U @ Vt)])) @ Vt
     centre_e, centre_t = estimated[:, :3, 3].mean(0), truth[:, :3, 3].mean(0)
-    return Alignment(rotation, centre_t - similar.scale * rotation @ centre_e, similar.scale)
+    return Alignment(rotation, centre_t - scale * rotation @ centre_e, scale)
 
 
 def revisit_error(estimated: Array, truth: Array, scale: float = 1.0) -> tuple[float, float]:

@@ -90,9 +90,7 @@ class Odometry:
         return None
 
     def _try(self, image: NDArray[np.uint8], view: View, guess: NDArray[np.float32], T: Array) -> Posed | None:
-        pixels, ok = corners.follow(
-            self.template, image, view.pixels.astype(np.float32), guess, self.config.window_px, 3
-        )
+        pixels, ok = self._follow(image, view, guess)
         known = ok & self.known[view.ids]
         if known.sum() < self.config.minimum_inliers:
             return None
@@ -118,14 +116,7 @@ class Odometry:
     def carry(self, image: NDArray[np.uint8], T_cam_world: Array) -> Posed | None:
         """The tracks in an image whose pose is known from elsewhere."""
         view = self.views[-1]
-        pixels, ok = corners.follow(
-            self.template,
-            image,
-            view.pixels.astype(np.float32),
-            self._guess(view, T_cam_world),
-            self.config.window_px,
-            3,
-        )
+        pixels, ok = self._follow(image, view, self._guess(view, T_cam_world))
         errors = bundle.reprojection_errors(
             T_cam_world, self.points[view.ids], pixels.astype(np.float64), self.intrinsics
         )
@@ -137,6 +128,12 @@ class Odometry:
             T_cam_world, view.ids[ok], pixels[ok], int((ok & self.known[view.ids]).sum()), float(np.median(flow)),
             float(ok.mean()),
         )  # fmt: skip
+
+    def _follow(
+        self, image: NDArray[np.uint8], view: View, guess: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        c, pixels = self.config, view.pixels.astype(np.float32)
+        return corners.follow(self.template, image, pixels, guess, c.window_px, 3, c.fine_px)
 
     def _guess(self, view: View, T: Array) -> NDArray[np.float32]:
         """Where the tracks should be: projected where known, else moved with the others."""

@@ -48,7 +48,7 @@ ROOMS_WALKS = Protocol(
     "none",
     "none",
     "none; 'scaled' after one factor per clip",
-    "similarity, by positions and turns of the cameras",
+    "similarity for ate; for meshes rigid, by positions and turns of the cameras",
     (
         Metric("ate_percent", "% of path", digits=2),
         Metric("ate_worst", "% of path", digits=2),
@@ -61,12 +61,12 @@ ROOMS_WALKS = Protocol(
         Metric("revisit_open_cm", "cm", digits=1),
         Metric("revisit_cm", "cm", digits=1),
     ),
-    "Means over the rooms; 'worst' is the worst room. ate: root mean square of camera positions after similarity "
-    "alignment. f_score_5cm: of 200,000 points on each of two meshes, this one and the one that the same volume makes "
-    "of every tenth frame's true depth and pose (what was seen, no more). pcd10: see demo-clip. revisit: how wrong the "
-    "last pose is as seen from the first, where the walk is back; 'open' is the same run without the pose graph's "
-    "edges beyond odometry. Row 'sensor' takes the true depth for the network's; 'as-printed' is Tateno 2017 without "
-    "corner odometry, so that drift is the pose graph's alone to take back.",
+    "Means over the rooms; 'worst' is the worst room. ate: root mean square of camera positions. f_score_5cm: of "
+    "200,000 points on each of two meshes, this one and the one that the same volume makes of every tenth frame's true "
+    "depth and pose (what was seen, no more). pcd10: see demo-clip. revisit: how wrong the last pose is as seen from "
+    "the first, where the walk is back, in true size; 'open' is the same run without the pose graph's edges beyond "
+    "odometry. 'sensor' takes the true depth for the network's; 'as-printed' is Tateno 2017 without corner odometry, "
+    "so that drift is the pose graph's alone to take back.",
 )
 
 ROOMS_LABELS = Protocol(

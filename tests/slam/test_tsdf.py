@@ -14,8 +14,8 @@ from scenewright.errors import InputError
 from scenewright.slam.evaluate import sample_surface, surface_figures
 from scenewright.slam.mesh import (
     SurfaceMesh,
+    diffuse,
     extract,
-    neighbour_means,
     on_rim,
     smooth,
     vertex_normals,
@@ -278,11 +278,13 @@ def test_normals_point_out_of_a_ball() -> None:
     np.testing.assert_allclose(vertex_normals(mesh), mesh.vertices / 0.5, atol=0.02)
 
 
-def test_neighbour_means_equal_a_loop() -> None:
+def test_diffusion_equals_a_loop() -> None:
     mesh = ball()
     values = np.random.default_rng(1).normal(size=(len(mesh.vertices), 2)).astype(np.float32)
-    found = neighbour_means(mesh, values)
+    found = diffuse(mesh, values, 1)
     for vertex in (0, 17, 400):
         rows = mesh.faces[(mesh.faces == vertex).any(1)]
         others = np.setdiff1d(rows, [vertex])
-        np.testing.assert_allclose(found[vertex], values[others].mean(0), atol=1e-6)
+        np.testing.assert_allclose(found[vertex], 0.5 * (values[vertex] + values[others].mean(0)), atol=1e-6)
+    assert diffuse(mesh, values, 0) is values
+    assert diffuse(mesh, values, 200).std() < 0.1 * values.std()

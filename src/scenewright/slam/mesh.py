@@ -66,9 +66,13 @@ def smooth(mesh: SurfaceMesh, rounds: int, shrink: float = 0.5, grow: float = 0.
     return replace(mesh, vertices=vertices.astype(np.float32))
 
 
-def neighbour_means(mesh: SurfaceMesh, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(V, C): each vertex's mean of `values` (V, C) over the vertices it shares an edge with."""
-    return np.asarray(_averaging(mesh) @ values, np.float32)
+def diffuse(mesh: SurfaceMesh, values: NDArray[np.float32], rounds: int) -> NDArray[np.float32]:
+    """(V, C): each round, half of a vertex's `values` gives way to the mean over those it shares an edge with."""
+    if rounds and len(mesh.faces):
+        step = _averaging(mesh)
+        for _ in range(rounds):
+            values = np.asarray(0.5 * (values + step @ values), np.float32)
+    return values
 
 
 def on_rim(mesh: SurfaceMesh) -> NDArray[np.bool_]:

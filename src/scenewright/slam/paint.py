@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenewright.slam import rigid
-from scenewright.slam.mesh import SurfaceMesh, neighbour_means, vertex_normals
+from scenewright.slam.mesh import SurfaceMesh, diffuse, vertex_normals
 from scenewright.slam.types import Keyframe
 
 Floats = NDArray[np.float32]
@@ -56,8 +56,7 @@ def paint(mesh: SurfaceMesh, keyframes: Sequence[Keyframe], options: PaintOption
     labels = None
     if any(k.label_log_probabilities is not None for k in keyframes):
         evidence = label_evidence(len(mesh.vertices), keyframes, sightings, options.product)
-        for _ in range(options.smoothing):
-            evidence = 0.5 * evidence + 0.5 * neighbour_means(mesh, evidence)
+        evidence = diffuse(mesh, evidence, options.smoothing)
         labels = np.where((evidence != 0).any(1), evidence.argmax(1), 0).astype(np.uint8)
     return replace(mesh, colours=colours, labels=labels)
 

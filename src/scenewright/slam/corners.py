@@ -14,6 +14,8 @@ Array = NDArray[np.float64]
 Grey8 = NDArray[np.uint8]
 BORDER = 16
 """Corners nearer to the border than this have no descriptor."""
+ENOUGH = 0.6
+"""Share of the corners found that, once placed by the narrow window, do without the others."""
 
 
 class Corners(NamedTuple):
@@ -55,20 +57,28 @@ def follow(
 
     A wide window over a pyramid finds the corner, a narrow one of `fine_px` at full resolution places it: the wide one
     averages the flow of surfaces at other depths, which takes parallax away and makes translation pass for rotation.
+    Corners that only the wide one finds are left out, unless (large turns, blur) they are most of all.
 
     Returns:
         pixels in the image (N, 2), and which are trusted: (N,) bool.
     """
     if not len(pixels):
         return pixels.copy(), np.zeros(0, bool)
+    wide, trusted = _there_and_back(template, image, pixels, guess, window_px, levels)
+    narrow, placed = _there_and_back(template, image, pixels, wide, fine_px, 0)
+    placed &= trusted & (np.linalg.norm(narrow - wide, axis=1) < 2.0)
+    enough = placed.sum() >= ENOUGH * trusted.sum()
+    return np.where(placed[:, None], narrow, wide).astype(np.float32), placed if enough else trusted
+
+
+def _there_and_back(
+    template: Grey8, image: Grey8, pixels: NDArray[np.float32], guess: NDArray[np.float32], window_px: int, levels: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     there, found = _lucas_kanade(template, image, pixels, guess, window_px, levels)
-    there, placed = _lucas_kanade(template, image, pixels, there, fine_px, 0)
-    found &= placed
-    back, returned = _lucas_kanade(image, template, there, pixels, fine_px, 0)
+    back, returned = _lucas_kanade(image, template, there, pixels, window_px, levels)
     height, width = image.shape
     inside = (there[:, 0] > 2) & (there[:, 1] > 2) & (there[:, 0] < width - 3) & (there[:, 1] < height - 3)
-    trusted = found & returned & inside & (np.linalg.norm(back - pixels, axis=1) < 0.7)
-    return there, trusted
+    return there, found & returned & inside & (np.linalg.norm(back - pixels, axis=1) < 0.7)
 
 
 def _lucas_kanade(

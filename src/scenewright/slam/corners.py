@@ -14,8 +14,8 @@ Array = NDArray[np.float64]
 Grey8 = NDArray[np.uint8]
 BORDER = 16
 """Corners nearer to the border than this have no descriptor."""
-FAR_PX = 10.0
-"""Median motion beyond which the narrow window is not asked: what it sees has turned too much to look alike."""
+ENOUGH = 0.6
+"""Share of the corners found that, once placed by the narrow window, do without the others."""
 
 
 class Corners(NamedTuple):
@@ -57,7 +57,8 @@ def follow(
 
     A wide window over a pyramid finds the corner, a narrow one of `fine_px` at full resolution places it: the wide one
     averages the flow of surfaces at other depths, which takes parallax away and makes translation pass for rotation.
-    After a large motion (few frames a second) the wide one alone decides.
+    Corners that only the wide one finds are left out, unless (large turns, blur) they are most of all. `fine_px` 0
+    leaves it at the wide one: after large motions surfaces do not look alike that closely.
 
     Returns:
         pixels in the image (N, 2), and which are trusted: (N,) bool.
@@ -65,11 +66,12 @@ def follow(
     if not len(pixels):
         return pixels.copy(), np.zeros(0, bool)
     wide, trusted = _there_and_back(template, image, pixels, guess, window_px, levels)
-    if not trusted.any() or np.median(np.linalg.norm(wide - pixels, axis=1)[trusted]) > FAR_PX:
+    if fine_px == 0:
         return wide, trusted
     narrow, placed = _there_and_back(template, image, pixels, wide, fine_px, 0)
     placed &= trusted & (np.linalg.norm(narrow - wide, axis=1) < 2.0)
-    return np.where(placed[:, None], narrow, wide).astype(np.float32), trusted
+    enough = placed.sum() >= ENOUGH * trusted.sum()
+    return np.where(placed[:, None], narrow, wide).astype(np.float32), placed if enough else trusted
 
 
 def _there_and_back(

@@ -133,7 +133,12 @@ class Odometry:
         self, image: NDArray[np.uint8], view: View, guess: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         c, pixels = self.config, view.pixels.astype(np.float32)
-        return corners.follow(self.template, image, pixels, guess, c.window_px, 3, c.fine_px)
+        return corners.follow(self.template, image, pixels, guess, c.window_px, 3, 0 if self._brisk() else c.fine_px)
+
+    def _brisk(self) -> bool:
+        """Whether the camera moves so far between frames that nearly every frame becomes a view."""
+        recent = [view.index for view in self.views[-6:]]
+        return len(recent) == 6 and float(np.median(np.diff(recent))) <= 1
 
     def _guess(self, view: View, T: Array) -> NDArray[np.float32]:
         """Where the tracks should be: projected where known, else moved with the others."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import kitti_world as world
 import numpy as np
 import pytest
-from kitti_world import BASELINE, CX, CY, FOCAL, HEIGHT, WIDTH
 
+import kitti_world as world
+from kitti_world import BASELINE, CX, CY, FOCAL, HEIGHT, WIDTH
 from scenewright.data.kitti import KittiDepth, KittiRaw, read_frame_list
 from scenewright.data.kitti_calibration import project_scan, read_calibration, read_day, read_scan
 from scenewright.data.readers import open_reader, recognise

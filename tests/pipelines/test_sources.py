@@ -36,7 +36,8 @@ def test_the_sensor_is_read_at_the_frame_that_is_asked_for(clip: Path) -> None:
     for frame in sequence:
         answer = chosen.source(frame.index, frame.image, sequence.camera)
         np.testing.assert_array_equal(answer.depth_m, frame.depth_m)
-        assert answer.sigma_log is not None  # the sensor knows its error
+        np.testing.assert_array_equal(answer.sigma_log, np.full_like(frame.depth_m, 0.02))  # what a sensor states
+        assert answer.independent
         assert answer.label_probabilities is None
 
 

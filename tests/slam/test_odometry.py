@@ -224,3 +224,12 @@ def test_rotation_start_gives_up_quietly() -> None:
     noise = cv2.GaussianBlur(np.random.default_rng(0).uniform(0, 255, (240, 320)).astype(np.float32), (0, 0), 2.0)
     assert np.isfinite(hypotheses.rotation_start(blank, blank, K)).all()
     assert np.isfinite(hypotheses.rotation_start(noise, blank, K)).all()
+
+
+def test_only_a_run_of_views_frame_by_frame_makes_a_camera_brisk(views: list) -> None:
+    odometry = walk(views, OdometryConfig(), frames=3)
+    assert not odometry._brisk()  # too few to say
+    last = odometry.views[-1]
+    for gap, brisk in ((1, True), (3, False)):
+        odometry.views = [replace(last, index=gap * n) for n in range(6)]
+        assert odometry._brisk() is brisk

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from scenewright.errors import InputError
+
+if TYPE_CHECKING:
+    from scenewright.pipelines.evaluate import Evaluation
 
 
 def command(
@@ -61,6 +64,10 @@ def command(
         method, data, protocol=protocol, every=every, mean_from=mean_from, results=results, sheet=sheet, files=files,
         split=split,
     )  # fmt: skip
+    return _show(method, protocol, found, as_json)
+
+
+def _show(method: str, protocol: str | None, found: Evaluation, as_json: bool) -> int:
     if as_json:
         rows = {name: {"raw": s.raw, "scaled": s.scaled} for name, s in found.scores.items()}
         record = {"figures": found.figures, "scores": rows, "labels": found.labels, "items": found.items}

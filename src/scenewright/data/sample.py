@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Self, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -63,3 +65,8 @@ def collate(samples: Sequence[S]) -> S:
     if not samples:
         raise ValueError("cannot batch an empty list of samples")
     return _stack(list(samples), type(samples[0]).__name__)
+
+
+def image_tensor(image: NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3) uint8 RGB -> (1, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from scenewright.data.items import FocalStack, Item, OrdinalView, Reader, View
-from scenewright.data.sample import Sample
+from scenewright.data.sample import Sample, image_tensor
 from scenewright.data.sequences import guessed_camera, open_sequence
 from scenewright.depth.augment import Augmentation, augment
 from scenewright.depth.task import DepthSample, FocalStackSample, OrdinalSample, StereoSample
@@ -59,7 +59,9 @@ def room_samples(frames: RoomFrames) -> Iterator[DepthSample]:
     for index in range(len(frames)):
         frame = frames[index]
         labels = torch.from_numpy(frame.labels.astype(np.int64))[None]
-        yield DepthSample(_image(frame.image), torch.from_numpy(frame.depth_m)[None, None], _camera(frame), labels)
+        yield DepthSample(
+            image_tensor(frame.image), torch.from_numpy(frame.depth_m)[None, None], _camera(frame), labels
+        )
 
 
 def sequence_samples(path: str | Path, every: int = 1) -> Iterator[DepthSample]:
@@ -67,7 +69,7 @@ def sequence_samples(path: str | Path, every: int = 1) -> Iterator[DepthSample]:
     sequence = open_sequence(path, every=every)
     for frame in sequence:
         if frame.depth_m is not None and (frame.depth_m > 0).any():
-            yield DepthSample(_image(frame.image), torch.from_numpy(frame.depth_m)[None, None], sequence.camera)
+            yield DepthSample(image_tensor(frame.image), torch.from_numpy(frame.depth_m)[None, None], sequence.camera)
 
 
 def reader_samples(reader: Reader[Any], every: int = 1) -> Iterator[Sample]:
@@ -82,18 +84,18 @@ def sample_of(item: Item) -> Sample:
     A pair of pictures with its baseline becomes a StereoSample; one without camera a DepthSample without truth.
     """
     height, width = item.image.shape[:2]
-    image = _image(item.image)
+    image = image_tensor(item.image)
     if isinstance(item, OrdinalView):
         points, relation = (torch.from_numpy(x)[None] for x in (item.points, item.relation))
         return OrdinalSample(image, guessed_camera(width, height), points, relation)
     depth_m = torch.zeros(1, 1, height, width) if item.depth_m is None else torch.from_numpy(item.depth_m)[None, None]
     if isinstance(item, FocalStack):
-        stack = torch.cat([_image(picture) for picture in item.stack])[None]
+        stack = torch.cat([image_tensor(picture) for picture in item.stack])[None]
         return FocalStackSample(stack, torch.from_numpy(item.focus_m)[None], item.camera, depth_m)
     camera = item.camera or guessed_camera(width, height)
     if item.right is None or item.baseline_m is None:
         return DepthSample(image, depth_m, camera)
-    return StereoSample(image, _image(item.right), camera, torch.tensor([item.baseline_m]), depth_m)
+    return StereoSample(image, image_tensor(item.right), camera, torch.tensor([item.baseline_m]), depth_m)
 
 
 def disparity_order(view: View, count: int, seed: int) -> OrdinalView:
@@ -126,7 +128,3 @@ def _pairs(disp: np.ndarray, count: int, generator: np.random.Generator, same_ro
 def _camera(frame: RoomFrame) -> Camera:
     height, width = frame.depth_m.shape
     return Camera(width, height, torch.from_numpy(frame.K))
-
-
-def _image(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float()[None] / 255

@@ -31,7 +31,7 @@ from scenewright.engine.method import Method, Stage, evaluating
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
 from scenewright.nn.crf import CRFConfig, refine
-from scenewright.nn.trunks import build_trunk, load_trunk, normalise
+from scenewright.nn.trunks import build_trunk, frozen_early, load_trunk, normalise
 
 
 @dataclass(frozen=True)
@@ -315,9 +315,7 @@ class DepthClassification(Method[DepthSample]):
             return (
                 Stage("nyu", 60_000, 8, "nyu", "sgd", 1e-2, "cosine", 0, (("trunk.", 0.1),), weight_decay=5e-4),
             )  # fmt: skip
-        frozen = tuple(
-            (f"trunk.{name}", 0.0) for name in ("_conv_stem", "_bn0", "_blocks.0.", "_blocks.1.", "_blocks.2.")
-        )
+        frozen = frozen_early("trunk.")
         return (
             Stage("rooms", 2_200, 16, "rooms", "adamw", 1e-3, "cosine", 100,
                   (*frozen, ("trunk.", 0.4), ("log_temperature", 0.0)),

@@ -21,7 +21,7 @@ from scenewright.engine.method import Method, Stage, evaluating
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
 from scenewright.geometry.sampling import pixel_grid, sample_at
-from scenewright.nn.trunks import build_trunk, load_trunk, normalise, trunk_channels
+from scenewright.nn.trunks import build_trunk, frozen_early, load_trunk, normalise, trunk_channels
 
 STRIDE = 4
 """Input pixels per pixel of the predicted map."""
@@ -362,7 +362,7 @@ class Eigen(Method[DepthSample]):
                       (("coarse.", 0.0), ("fine.conv1.", 0.1), ("fine.conv3.", 0.1)), weight_decay=1e-4),
             )  # fmt: skip
         trunk = "coarse.features.trunk."
-        frozen = tuple((f"{trunk}{n}", 0.0) for n in ("_conv_stem", "_bn0", "_blocks.0.", "_blocks.1.", "_blocks.2."))
+        frozen = frozen_early(trunk)
         return (
             Stage("coarse", 1_800, 16, "rooms", "adamw", 1e-3, "cosine", 100, (*frozen, (trunk, 0.4), ("fine.", 0.0)),
                   weight_decay=1e-2, gradient_clip=1.0, average=0.998),

@@ -29,7 +29,7 @@ from scenewright.engine.card import Card, Figure
 from scenewright.engine.method import Method, Stage, evaluating
 from scenewright.geometry.camera import Camera
 from scenewright.labels import LABELS
-from scenewright.nn.trunks import build_trunk, load_trunk, normalise
+from scenewright.nn.trunks import build_trunk, frozen_early, load_trunk, normalise
 from scenewright.nn.upprojection import Pad, UpProjection
 
 
@@ -204,9 +204,7 @@ class FCRN(Method[DepthSample]):
         """paper: SGD as published; small: one stage on rooms, the trunk's early blocks frozen."""
         if preset == "paper":
             return (Stage("nyu", 120_000, 16, "nyu", "sgd", 0.01, "plateau", gradient_clip=10.0),)
-        frozen = tuple(
-            (f"trunk.{name}", 0.0) for name in ("_conv_stem", "_bn0", "_blocks.0.", "_blocks.1.", "_blocks.2.")
-        )
+        frozen = frozen_early("trunk.")
         return (
             Stage("rooms", 9_000, 16, "rooms", "adamw", 1e-3, "cosine", 200, (*frozen, ("trunk.", 0.4)),
                   weight_decay=1e-2, gradient_clip=1.0, average=0.999),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenewright.data.colours import vary_colours
-from scenewright.data.sample import collate
+from scenewright.data.sample import collate, image_tensor
 from scenewright.features import metrics
 from scenewright.features.data import (
     Pictures,
@@ -166,7 +166,7 @@ def homography_figures(kind: Extractor, pairs: list[Any], count: int = 300) -> F
     """Matching score, MMA@3, repeatability@3 and accuracy of the estimated homography, means over pairs."""
     rows: dict[str, list[float]] = {n: [] for n in ("matching score", "MMA@3", "repeatability@3", "H accuracy@3")}
     for first, second, H in pairs:
-        found = [kind.features(tensor(image), count) for image in (first, second)]
+        found = [kind.features(image_tensor(image), count) for image in (first, second)]
         matches = kind.match(*found)
         xy = [f.xy[matches.pairs[:, k]].numpy() for k, f in enumerate(found)]
         errors = metrics.match_errors(xy[0], xy[1], H)
@@ -182,11 +182,6 @@ def homography_figures(kind: Extractor, pairs: list[Any], count: int = 300) -> F
         model = homography(xy[0], xy[1])
         rows["H accuracy@3"].append(float(metrics.corner_error(None if model is None else model.H, H, size) <= 3))
     return {name: float(np.mean(values)) for name, values in rows.items()}
-
-
-def tensor(image: NDArray[np.uint8]) -> Tensor:
-    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
 
 
 Dense = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -222,7 +217,7 @@ def pck_figures(dense: Mapping[str, Dense], pairs: list[Any]) -> dict[str, Figur
         strength = texture[at[:, 1], at[:, 0]]
         weak.append(strength <= np.median(strength))
         for name, answer in dense.items():
-            found = answer(tensor(first), tensor(second), torch.from_numpy(xy.astype(np.float32))).numpy()
+            found = answer(image_tensor(first), image_tensor(second), torch.from_numpy(xy.astype(np.float32))).numpy()
             errors[name].append(np.linalg.norm(found - there, axis=1))
     chosen = np.concatenate(weak)
     figures = {}

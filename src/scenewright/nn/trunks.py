@@ -59,3 +59,12 @@ def load_trunk(trunk: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     if missing := [k for k in missing if "num_batches_tracked" not in k]:
         raise InputError("trunk weights", f"{len(missing)} tensors missing or misshapen ({missing[0]} ...)", "all")
     trunk.load_state_dict({k: tensors.get(k, v) for k, v in own.items()})
+
+
+def frozen_early(prefix: str) -> tuple[tuple[str, float], ...]:
+    """Learning-rate factors 0 for EfficientNet-Lite0's stem and first three blocks, whose edges need no retraining.
+
+    Args:
+        prefix: of the trunk's parameter names, with its dot ("trunk.").
+    """
+    return tuple((f"{prefix}{n}", 0.0) for n in ("_conv_stem", "_bn0", "_blocks.0.", "_blocks.1.", "_blocks.2."))

@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from scenewright.data.images import camera_from_exif, read_header, read_image, write_image
+from scenewright.data.sample import image_tensor
 from scenewright.errors import InputError
 from scenewright.features.extract import Extractor, extractor
 from scenewright.features.task import Features
 from scenewright.files import write_json
 from scenewright.geometry.camera import Camera
-from scenewright.pipelines.match import GUESSED_FOV_DEG, as_tensor
+from scenewright.pipelines.match import GUESSED_FOV_DEG
 from scenewright.scene.scene import Scene
 from scenewright.scene.tables import write_trajectory
 from scenewright.slam.features import lift, spread
@@ -76,7 +77,7 @@ class Localizer:
         self.features: list[Features] = []
         self.points: list[Doubles] = []
         for keyframe in scene.keyframes():
-            found = self.kind.features(as_tensor(keyframe.image), count)
+            found = self.kind.features(image_tensor(keyframe.image), count)
             local = lift(found.xy.numpy(), keyframe.depth_m, keyframe.camera)
             T = np.asarray(keyframe.T_world_cam, np.float64)
             self.ids.append(keyframe.id)
@@ -93,7 +94,7 @@ class Localizer:
         """
         if camera.size != image.shape[:2]:
             raise InputError("camera", f"size {camera.size}", f"the image's {image.shape[:2]}")
-        query = self.kind.features(as_tensor(image), self.count)
+        query = self.kind.features(image_tensor(image), self.count)
         tried = sorted(self._matches(query), key=lambda row: -len(row[1]))[: self.candidates]
         xy = np.concatenate([query.xy[a].numpy() for _, a, _ in tried]).astype(np.float64).reshape(-1, 2)
         world = np.concatenate([self.points[k][b] for k, _, b in tried]).reshape(-1, 3)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenewright.data.images import camera_from_exif, read_header, read_image, write_image
+from scenewright.data.sample import image_tensor
 from scenewright.errors import InputError
 from scenewright.features.extract import Extractor, extractor
 from scenewright.features.robust import homography, relative_pose
@@ -88,11 +89,6 @@ def match_images(first: str | Path, second: str | Path, out: str | Path, options
     return picture
 
 
-def as_tensor(image: NDArray[np.uint8]) -> Tensor:
-    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
-
-
 def look(path: Path, kind: Extractor, options: MatchOptions) -> View:
     """Read an image and find its features at the working size."""
     image = read_image(path)
@@ -101,7 +97,7 @@ def look(path: Path, kind: Extractor, options: MatchOptions) -> View:
     small = image
     if scale < 1:
         small = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-    found = kind.features(as_tensor(small), options.count)
+    found = kind.features(image_tensor(small), options.count)
     zoom = torch.tensor([width / small.shape[1], height / small.shape[0]])
     camera, source = _camera(path, width, height, options.intrinsics)
     return View(path, image, camera, source, _zoomed(found, zoom, (height, width)))

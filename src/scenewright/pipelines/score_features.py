@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from scenewright.data.sample import image_tensor
 from scenewright.data.sequences import open_sequence
 from scenewright.engine.scoreboard import measured, store
 from scenewright.engine.weights import digest, load
@@ -24,7 +25,6 @@ from scenewright.features.protocols import PROTOCOLS, SEED
 from scenewright.features.robust import relative_pose
 from scenewright.features.task import Detector
 from scenewright.geometry.camera import Camera
-from scenewright.pipelines.match import as_tensor
 
 Figures = dict[str, float]
 HELD_OUT_PHOTOS = ("camera", "coins", "moon", "page", "rocket")
@@ -192,7 +192,7 @@ def _real_pairs(names: list[str], source: str | None) -> Rows:
     rows = {}
     for name in [*names, *(n for n in ("sift", "orb") if n not in names)]:
         kind = extractor(name)
-        found = [kind.features(as_tensor(v.image), 2000) for v in views]
+        found = [kind.features(image_tensor(v.image), 2000) for v in views]
         errors, counts = [], []
         for i, j in chosen:
             matches = kind.match(found[i], found[j])

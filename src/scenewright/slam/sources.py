@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scenewright.data.sample import image_tensor
 from scenewright.depth.task import DepthMethod
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
@@ -73,7 +74,7 @@ class MethodDepth:
         self._method, self.scale, self._training_focal = method, scale, training_focal
 
     def __call__(self, index: int, image: NDArray[np.uint8], camera: Camera) -> NetworkDepth:
-        tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+        tensor = image_tensor(image)
         device = _device(self._method)
         with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
             prediction = self._method.predict(tensor.to(device), camera.to(device))

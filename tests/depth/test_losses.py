@@ -109,8 +109,18 @@ def test_unknown_labels_do_not_count() -> None:
     logits = torch.randn(1, 12, 2, 2)
     labels = torch.tensor([[[3, 0], [0, 0]]])
     expected = -logits[0, :, 0, 0].log_softmax(0)[3]
-    close(label_cross_entropy(logits, labels), expected[None])
-    assert float(label_cross_entropy(logits, torch.zeros_like(labels))) == 0
+    close(label_cross_entropy(logits, labels, torch.ones(12)), expected[None])
+    assert float(label_cross_entropy(logits, torch.zeros_like(labels), torch.ones(12))) == 0
+
+
+def test_label_weights_are_of_the_class_and_not_of_the_batch() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 12, 2, 3), torch.randint(1, 12, (2, 2, 3))
+    weight = torch.rand(12) + 0.5
+    plain = -logits.log_softmax(1).gather(1, labels[:, None])[:, 0]
+    expected = (weight[labels] * plain).mean((1, 2))
+    close(label_cross_entropy(logits, labels, weight), expected)
+    close(label_cross_entropy(logits[:1], labels[:1], weight), expected[:1])
 
 
 def test_masked_mean_of_nothing_is_zero() -> None:

@@ -8,9 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_RAREST = 5.0
-"""The most a rare class is weighted up."""
-
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean of `values` (B, ...) where `mask` (B, ...) holds, per item: (B,); 0 for an item with no valid pixel."""
@@ -65,27 +62,19 @@ def laplace_nll(error: Tensor, log_scale: Tensor, mask: Tensor) -> Tensor:
     return masked_mean(error.abs() * torch.exp(-log_scale) + log_scale, mask)
 
 
-def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy over known pixels, rare classes of the batch weighted up by the root of how rare they are.
-
-    (Eigen & Fergus, ICCV 2015, section 5.2, balance by frequency itself; the root keeps a handful of pixels of one
-    class from ruling the step.)
+def label_cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy over the known pixels of each sample, each class weighted.
 
     Args:
         logits: (B, C, H, W).
         labels: (B, H, W) int64, 0 = unknown, which never counts.
+        weight: (C,) of each class, the same for every batch, so that a sample's term never depends on its neighbours.
 
     Returns:
         (B,)
     """
-    counts = labels.flatten().bincount(minlength=logits.shape[1]).to(logits.dtype)
-    counts[0] = 0
-    present = counts > 0
-    mean_count = counts.sum() / present.sum().clamp(min=1)
-    weight = torch.where(present, (mean_count / counts.clamp(min=1)).sqrt().clamp(max=_RAREST), 0)
-    weight = weight * counts.sum() / (weight * counts).sum().clamp(min=1)  # a mean of 1 over the known pixels
     values = F.cross_entropy(logits, labels, reduction="none", ignore_index=0)
-    return masked_mean(values * weight[labels], labels > 0)
+    return masked_mean(values * weight.to(values)[labels], labels > 0)
 
 
 def ssim_dissimilarity(first: Tensor, second: Tensor) -> Tensor:

@@ -17,15 +17,16 @@ def preview(
     size: str | None = None,
     library: bool = True,
 ) -> int:
-    """A contact sheet of worlds, one row each: colour and what is known of every pixel; of pairs also the right view.
+    """A contact sheet of worlds, one row each: colour and what is known of every pixel; of pairs also the other view.
 
     Args:
-        kind: of world: rooms, stereo-rooms or roads.
+        kind: of world: rooms, stereo-rooms, wide-rooms or roads.
         out: the picture, .png, .jpg or .webp.
         seed: of the first world.
         count: rows.
         split: train, validation or test.
-        size: WIDTHxHEIGHT of one view, pixels; 240x180, 192x144 for stereo-rooms, 256x96 for roads when not given.
+        size: WIDTHxHEIGHT of one view, pixels; when not given 240x180, stereo-rooms 192x144, roads
+            256x96.
         library: mix in the furniture models that are installed.
     """
     from scenewright.cli.show import progress_bar
@@ -52,13 +53,15 @@ def generate(
     """Worlds rendered for training, as a folder of shards; a run that was stopped goes on.
 
     Args:
-        kind: of world: rooms, stereo-rooms (pairs) or roads (pairs with lidar).
+        kind: of world: rooms, stereo-rooms (rectified pairs), wide-rooms (pairs from places well apart) or roads
+            (pairs with lidar).
         out: the folder.
         count: how many worlds, in all.
         views: of each world.
         split: train, validation or test.
         workers: processes.
-        size: WIDTHxHEIGHT of one view, pixels; 240x180, 192x144 for stereo-rooms, 256x96 for roads when not given.
+        size: WIDTHxHEIGHT of one view, pixels; when not given 240x180, stereo-rooms 192x144, roads
+            256x96.
         library: mix in the furniture models that are installed.
     """
     from scenewright.cli.show import progress_bar

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenewright.data.colours import vary_colours
+from scenewright.data.posed_pairs import PosedPair
 from scenewright.data.sample import collate, image_tensor
 from scenewright.features import metrics
 from scenewright.features.data import (
@@ -25,7 +26,9 @@ from scenewright.features.data import (
 from scenewright.features.extract import Extractor
 from scenewright.features.robust import homography
 from scenewright.features.task import Detector, Features, PatchPairSample
+from scenewright.geometry.covisible import pixels
 from scenewright.worlds.synthetic_shapes import KINDS
+from scenewright.worlds.wide import SAME_DEPTH, WideFrames
 
 Figures = dict[str, float]
 PairScore = Callable[[Tensor, Tensor], NDArray[np.float64]]
@@ -229,40 +232,42 @@ def pck_figures(dense: Mapping[str, Dense], pairs: list[Any]) -> dict[str, Figur
     return figures
 
 
-def sequence_pairs(
-    frames: list[Any], gap: int, count: int, seed: int, places: int = 200
-) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]]:
+PlacePair = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]
+"""Two pictures, and where the same places lie in each, (N, 2)."""
+
+
+def sequence_pairs(frames: list[Any], gap: int, count: int, seed: int, places: int = 200) -> list[PlacePair]:
     """Pairs of frames `gap` apart with places seen in both.
 
     Args:
-        frames: objects with image (H, W, 3) uint8, depth_m (H, W), T_world_cam (4, 4) and camera.
+        frames: objects with image (H, W, 3) uint8, depth_m (H, W), T_world_cam (4, 4) and camera, the same for all.
         count: at most so many pairs, evenly spread.
         places: of each pair.
     """
     pairs = []
     for k in np.linspace(0, len(frames) - gap - 1, count if len(frames) > gap else 0).astype(int).tolist():
         a, b = frames[k], frames[k + gap]
-        xy, there = _seen_in_both(a, b)
-        if len(xy) >= places:
-            rows = np.random.default_rng([seed, k]).choice(len(xy), places, replace=False)
-            pairs.append((a.image, b.image, xy[rows], there[rows]))
-    return pairs
+        T = np.linalg.inv(b.T_world_cam) @ a.T_world_cam
+        posed = PosedPair(a.image, b.image, a.depth_m, b.depth_m, np.asarray(a.camera.K), T)
+        pairs.append(_with_places(posed, 0.05, np.random.default_rng([seed, k]), places))
+    return [pair for pair in pairs if pair is not None]
 
 
-def _seen_in_both(a: Any, b: Any, step: int = 3, margin: int = 12) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pixels of a, and where they lie in b, of surfaces whose depth in b agrees within 5 %."""
-    h, w = a.depth_m.shape
-    v, u = np.mgrid[margin : h - margin : step, margin : w - margin : step].reshape(2, -1)
-    fx, fy, cx, cy = a.camera.numbers
-    z = a.depth_m[v, u].astype(np.float64)
-    X = np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z], 1)
-    T = np.linalg.inv(b.T_world_cam) @ a.T_world_cam
-    Y = X @ T[:3, :3].T + T[:3, 3]
-    fx, fy, cx, cy = b.camera.numbers
-    with np.errstate(divide="ignore", invalid="ignore"):
-        there = np.stack([fx * Y[:, 0] / Y[:, 2] + cx, fy * Y[:, 1] / Y[:, 2] + cy], 1)
-    good = (z > 0) & (Y[:, 2] > 0.1) & metrics.inside(np.nan_to_num(there, nan=-1e9), (h, w), margin)
-    at = np.rint(there[good]).astype(int)
-    seen = b.depth_m[at[:, 1], at[:, 0]]
-    agree = (seen > 0) & (np.abs(seen - Y[good, 2]) < 0.05 * Y[good, 2])
-    return np.stack([u, v], 1)[good][agree].astype(np.float64), there[good][agree]
+def wide_pairs(frames: WideFrames, count: int, seed: int, places: int = 200) -> list[PlacePair]:
+    """At most `count` of the wide-baseline pairs of rooms, evenly spread, with places seen in both."""
+    rows = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int)).tolist()
+    pairs = (_with_places(frames[k], SAME_DEPTH, np.random.default_rng([seed, k]), places) for k in rows)
+    return [pair for pair in pairs if pair is not None]
+
+
+def _with_places(posed: PosedPair, tolerance: float, rng: np.random.Generator, count: int) -> PlacePair | None:
+    """`count` places seen in both views, 12 pixels away from the edges; None where there are fewer."""
+    size = (posed.depth_m.shape[0], posed.depth_m.shape[1])
+    xy, there = posed.seen(pixels(size, 3, _MARGIN), tolerance, _MARGIN)
+    if len(xy) < count:
+        return None
+    rows = rng.choice(len(xy), count, replace=False)
+    return posed.image, posed.second, xy[rows].astype(np.float64), there[rows]
+
+
+_MARGIN = 12

@@ -50,6 +50,14 @@ PROTOCOLS: dict[str, Protocol] = {
             "with the least texture (smaller eigenvalue of the structure tensor).",
         ),
         _protocol(
+            "room-pairs-pck", "two views of a synthetic room, 0.3 to 1.5 m and 5 to 35 degrees apart",
+            "rooms of the test split",
+            tuple(Metric(name, better="higher") for name in ("PCK@8", "PCK@16", "PCK@8 weak")),
+            "At most 200 pairs, evenly spread; the two cameras differ in exposure, colours and noise. Nearest "
+            "neighbour over a grid of stride 4 for 200 places seen in both (depth within 2 %); 'weak' as in "
+            "sequence-pck. sift is upright, at one size.",
+        ),
+        _protocol(
             "real-pairs", "photographs with known cameras", "stated with the result",
             (
                 Metric("AUC@5", better="higher"), Metric("AUC@10", better="higher"), Metric("AUC@20", better="higher"),

@@ -25,6 +25,7 @@ from scenewright.features.protocols import PROTOCOLS, SEED
 from scenewright.features.robust import relative_pose
 from scenewright.features.task import Detector
 from scenewright.geometry.camera import Camera
+from scenewright.worlds.wide import WideFrames
 
 Figures = dict[str, float]
 HELD_OUT_PHOTOS = ("camera", "coins", "moon", "page", "rocket")
@@ -48,8 +49,8 @@ def score_features(
     Args:
         protocol: one of `scenewright.features.protocols.PROTOCOLS`.
         names: methods with shipped weights, folders of weights, or features by name where a protocol matches images.
-        source: a folder of rooms (patches, photo-homographies), a sequence with depth and poses (sequence-pck), or a
-            folder with images/ and cameras.json (real-pairs).
+        source: a folder of rooms (patches, photo-homographies) or of wide-rooms (room-pairs-pck), a sequence with depth
+            and poses (sequence-pck), or a folder with images/ and cameras.json (real-pairs).
         results: root folder to store results under.
 
     Raises:
@@ -167,6 +168,19 @@ def _sequence_pck(names: list[str], source: str | None) -> Rows:
     pairs = ev.sequence_pairs(frames, max(1, len(frames) // 25), 30, SEED)
     if not pairs:
         raise InputError(str(source), "no two frames that see the same places", "a sequence with depth and poses")
+    return _pck(names, pairs)
+
+
+def _room_pairs_pck(names: list[str], source: str | None) -> Rows:
+    frames = WideFrames(_need(source, "a folder of wide-rooms with a test split"), "test")
+    pairs = ev.wide_pairs(frames, 200, SEED)
+    if not pairs:
+        raise InputError(str(source), "no two views that see the same places", "pairs of 48 pixels a side or more")
+    return _pck(names, pairs)
+
+
+def _pck(names: list[str], pairs: list[ev.PlacePair]) -> Rows:
+    """Dense describers, upright SIFT and raw patches over the same grid, and the answer that nothing moved."""
     dense: dict[str, ev.Dense] = {}
     for name in names:
         part = extractor(name).describer
@@ -212,5 +226,6 @@ _MEASURES: dict[str, Callable[[list[str], str | None], Rows]] = {
     "point-sets": _point_sets,
     "photo-homographies": _photo_homographies,
     "sequence-pck": _sequence_pck,
+    "room-pairs-pck": _room_pairs_pck,
     "real-pairs": _real_pairs,
 }

@@ -18,8 +18,9 @@ from scenewright.data.images import depth_preview, write_image
 from scenewright.data.safe import read_text
 from scenewright.errors import FormatError, InputError
 from scenewright.files import write_json
+from scenewright.geometry.covisible import agrees, pixels, transfer
 from scenewright.labels import COLOURS
-from scenewright.worlds import shards, stereo
+from scenewright.worlds import shards, stereo, wide
 from scenewright.worlds.dataset import SUFFIX, render_shard
 from scenewright.worlds.drive import Lidar, sample_drive, scan, sparse_depth
 from scenewright.worlds.library import Library
@@ -129,6 +130,26 @@ def _room_pair_row(seed: int, split: str, size: tuple[int, int], library: bool) 
     return _strip((left.image, right.image, depth, labels), (*captions, "labels"))
 
 
+def _wide_row(seed: int, split: str, size: tuple[int, int], library: bool) -> Pixels:
+    """First, second, the first's depth, and the first with what the second does not see darkened."""
+    renderer = Renderer(build_room(seed, split, library=_library() if library else None))
+    rng = np.random.default_rng([seed, SPLITS.index(split), 41])
+    view, T_world_second = wide.sample_wide_pair(renderer, rng, size)
+    first, second = wide.render_wide_pair(renderer, view, T_world_second, rng, BEST)
+    T, K = np.linalg.inv(T_world_second) @ view.T_world_cam, np.asarray(view.camera.K)
+    there, z = transfer(pixels(view.camera.size), first.depth_m, K, K, T)
+    seen = agrees(there, z, second.depth_m, wide.SAME_DEPTH).reshape(view.camera.size)
+    apart = f"{100 * np.linalg.norm(T[:3, 3]):.0f} cm and {wide.turn_deg(T):.0f} degrees away"
+    dimmed = np.where(seen[..., None], first.image, first.image // 4)
+    captions = (
+        f"{renderer.room.kind} {seed} ({split})",
+        apart,
+        _range(first.depth_m),
+        f"{seen.mean():.0%} seen in both",
+    )
+    return _strip((first.image, second.image, depth_preview(first.depth_m), dimmed), captions)
+
+
 def _road_row(seed: int, split: str, size: tuple[int, int], library: bool) -> Pixels:
     """Left, right, depth, lidar; streets use no furniture."""
     road = build_road(seed, split)
@@ -172,6 +193,7 @@ def _tile(picture: Pixels, caption: str) -> Pixels:
 KINDS: dict[str, Kind] = {
     "rooms": Kind(render_shard, SUFFIX, (240, 180), _room_row),
     "stereo-rooms": Kind(stereo.render_room_pairs, stereo.SUFFIX, (192, 144), _room_pair_row),
+    "wide-rooms": Kind(wide.render_wide_rooms, wide.SUFFIX, (240, 180), _wide_row),
     "roads": Kind(stereo.render_road_pairs, stereo.SUFFIX, (256, 96), _road_row),
 }
 """Every kind of world that can be looked at and rendered for training."""

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from scenewright.engine.table import create
 from scenewright.errors import InputError
@@ -16,14 +17,25 @@ METHODS = {
     "focal-rooms": ("ddff", "MSE"),
     "stereo-rooms": ("monodepth", "AbsRel"),
     "roads": ("semi_supervised_depth", "AbsRel"),
+    "shapes": ("magicpoint", "objective_shapes"),
+    "point-sets": ("magicwarp", "objective_points"),
+    "patch-pairs": ("matchnet", "objective_pairs"),
+    "correspondences": ("ucn", "objective_pairs"),
+    "keypoint-patches": ("keypoint_pyramid", "objective_descriptor"),
+    "lift-patches": ("lift", "objective_descriptor"),
 }
-WORLD = {"ordinal-rooms": "rooms", "focal-rooms": "rooms"}
+WORLD = {
+    "shapes": None,
+    "point-sets": None,
+    "stereo-rooms": "stereo-rooms",
+    "roads": "roads",
+}
 
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("worlds")
-    for kind, size in (("rooms", "128x96"), ("stereo-rooms", "128x96"), ("roads", "128x64")):
+    for kind, size in (("rooms", "192x176"), ("stereo-rooms", "128x96"), ("roads", "128x64")):
         for split in ("train", "validation"):
             generate(kind, root / kind, count=1, views=2, split=split, size=size, library=False)
     return {kind: root / kind for kind in ("rooms", "stereo-rooms", "roads")}
@@ -33,13 +45,15 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_a_method_trains_on_the_world_that_its_stages_name(name: str, worlds: dict[str, Path], tmp_path: Path) -> None:
     method, figure = METHODS[name]
     assert {stage.data for stage in create(method).own_stages("small")} == {name}
-    weights = train(method, worlds[WORLD.get(name, name)], tmp_path, steps=1, threads=1, quiet=True)
+    world = WORLD.get(name, "rooms")
+    weights = train(method, world and worlds[world], tmp_path, steps=1, threads=1, quiet=True)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     checks = [line for line in lines if line["kind"] == "validate"]
     assert figure in checks[-1]
     assert all(0 <= v < 1e6 for k, v in checks[-1].items() if k == figure)
     card = json.loads((weights / "card.json").read_text())
-    assert card["training"]["data"][name]["views"] == 2
+    assert card["training"]["data"][name].get("views", 2) == 2
+    assert card["training"]["data"][name]["description"]
 
 
 def test_data_that_no_world_has_are_named(tmp_path: Path) -> None:
@@ -47,8 +61,24 @@ def test_data_that_no_world_has_are_named(tmp_path: Path) -> None:
         train("fcrn", tmp_path, tmp_path / "run", preset="paper")
     with pytest.raises(InputError, match="'kitti'"):
         source_of("kitti", "monodepth")
-    for source in SOURCES.values():
+    for name in ("magicwarp", "fcrn"):
+        assert SOURCES[create(name).own_stages("small")[0].data].drawn == (name == "magicwarp")
+    with pytest.raises(InputError, match="--data: found nothing; expected a folder"):
+        train("fcrn", None, tmp_path / "run")
+    for source in (s for s in SOURCES.values() if not s.drawn):
         with pytest.raises(InputError, match="no views"):
             source.build(tmp_path, create("ddff").config)
         with pytest.raises(InputError, match="no views"):
             source.watch(tmp_path, create("ddff").config)
+
+
+def test_wide_correspondences_are_read_from_wide_rooms(tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        generate("wide-rooms", tmp_path, count=1, views=2, split=split, size="192x144", library=False)
+    source, model = SOURCES["wide-correspondences"], create("ucn", "small").eval()
+    data = source.build(tmp_path, model.config)
+    assert data.record["views"] == 2
+    assert data.draw(0, torch.Generator().manual_seed(0)).first.shape == (3, 128, 128)
+    watch = source.watch(tmp_path, model.config)
+    assert 0 < watch(model)["objective_pairs"] < 10
+    assert watch(model) == watch(model)

@@ -9,7 +9,7 @@ import tyro
 
 def command(
     method: tyro.conf.Positional[str],
-    data: Path,
+    data: Path | None = None,
     run: Path | None = None,
     preset: str = "small",
     seed: int = 0,
@@ -26,7 +26,8 @@ def command(
 
     Args:
         method: name of the method ("fcrn").
-        data: folder of the rendered world it learns from (`scenewright worlds generate rooms|stereo-rooms|roads`).
+        data: folder of the rendered world it learns from (`scenewright worlds generate KIND`); not needed where the
+            method's data are drawn when asked for (magicpoint, magicwarp).
         run: folder of the run; runs/METHOD when not given.
         preset: "small" or "paper".
         seed: of order and augmentation.

@@ -184,22 +184,28 @@ class Pictures:
         count: how many.
         get: number -> (H, W, 3) uint8 RGB, at least 160 pixels a side.
         description: for the card of the weights.
+        key: number -> what tells two pictures apart; numbers of one picture share it.
     """
 
     count: int
     get: Callable[[int], Picture]
     description: str
+    key: Callable[[int], tuple[int, ...]] = lambda index: (index,)
 
 
 def joined(sources: Sequence[Pictures]) -> Pictures:
     """Several sources as one; pictures of a small source come up as often as its share of the number of sources."""
     most = max(s.count for s in sources)
 
-    def get(index: int) -> Picture:
-        source = sources[index % len(sources)]
-        return source.get(index // len(sources) % source.count)
+    def place(index: int) -> tuple[int, int]:
+        which = index % len(sources)
+        return which, index // len(sources) % sources[which].count
 
-    return Pictures(most * len(sources), get, "; ".join(s.description for s in sources))
+    def get(index: int) -> Picture:
+        which, number = place(index)
+        return sources[which].get(number)
+
+    return Pictures(most * len(sources), get, "; ".join(s.description for s in sources), place)
 
 
 PATCH = 64

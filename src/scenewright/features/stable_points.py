@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from scenewright.errors import InputError
 from scenewright.features.data import APART_PX, Picture, Pictures, random_homography
@@ -34,7 +35,7 @@ class KeypointPatches:
 
     def __init__(self, pictures: Pictures, length: int = 200_000, most: int = 600) -> None:
         self.pictures, self.length, self.most = pictures, length, min(most, pictures.count)
-        self._known: dict[int, tuple[Picture, NDArray[np.float64], NDArray[np.float64]]] = {}
+        self._known: dict[tuple[int, ...], tuple[Picture, NDArray[np.float64], NDArray[np.float64]]] = {}
 
     @property
     def record(self) -> dict[str, Any]:
@@ -77,10 +78,11 @@ class KeypointPatches:
         x, y, side."""
         for _ in range(2000):
             index = int(rng.integers(self.most))
-            if index not in self._known:
+            key = self.pictures.key(index)
+            if key not in self._known:
                 grey = np.asarray(cv2.cvtColor(self.pictures.get(index), cv2.COLOR_RGB2GRAY), np.uint8)
-                self._known[index] = (grey, *stable_keypoints(grey, np.random.default_rng([index, 17])))
-            grey, stable, every = self._known[index]
+                self._known[key] = (grey, *stable_keypoints(grey, np.random.default_rng([*key, 17])))
+            grey, stable, every = self._known[key]
             if len(stable) >= 2 and (level == 0 or np.isclose(stable[:, 2], level).any()):
                 return grey, stable, every
         raise InputError("pictures", f"no stable keypoint of scale {level} in {self.most} of them", "textured pictures")
@@ -118,9 +120,11 @@ def _found_again(every: NDArray[np.float64], found: NDArray[np.float64], H: NDAr
     step = cv2.perspectiveTransform(np.stack([every[:, :2] + d for d in ([1, 0], [0, 1])]).reshape(1, -1, 2), H)[0]
     a, b = step.reshape(2, -1, 2) - there
     zoom = np.sqrt(np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]))
-    far = np.linalg.norm(there[:, None] - found[None, :, :2], axis=2)
-    ratio = np.abs(np.log(found[None, :, 2] / (every[:, 2] * zoom)[:, None].clip(1e-6)))
-    return np.asarray(((far < 3) & (ratio < np.log(1.3))).any(1), bool)
+    near = cKDTree(there).sparse_distance_matrix(cKDTree(found[:, :2]), 3.0, output_type="ndarray")
+    alike = np.abs(np.log(found[near["j"], 2] / (every[:, 2] * zoom)[near["i"]].clip(1e-6))) < np.log(1.3)
+    again = np.zeros(len(every), bool)
+    again[near["i"][alike]] = True
+    return again
 
 
 def _empty_place(grey: Picture, every: NDArray[np.float64], side: int, rng: np.random.Generator) -> NDArray[np.float64]:

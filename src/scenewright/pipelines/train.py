@@ -12,12 +12,12 @@ from scenewright.engine.config import from_text
 from scenewright.engine.table import create, method_class
 from scenewright.engine.weights import load
 from scenewright.errors import InputError
-from scenewright.pipelines.training_data import Validate, source_of
+from scenewright.pipelines.training_data import Source, Validate, source_of
 
 
 def train(
     method: str,
-    data: Path,
+    data: Path | None,
     run_dir: Path,
     *,
     preset: str = "small",
@@ -37,7 +37,7 @@ def train(
     Args:
         method: name in the table.
         data: folder of shards as the method's stages need them (`training_data.SOURCES`), with a "train" split, and a
-            "validation" split to watch where there is one.
+            "validation" split to watch where there is one; None for data that are drawn when asked for.
         run_dir: holds the log, the resumable state and, in the end, `weights/`.
         preset, seed: of the method; of order and augmentation.
         steps: shorten every stage to at most so many steps.
@@ -59,13 +59,21 @@ def train(
     model = _model(method, preset, start, options)
     names = [stage.data for stage in model.own_stages(preset)]
     sources = {name: source_of(name, method) for name in names}
+    folder = _folder_for(sources, data)
     if trunk is not None:
         model.load_trunk(_tensors(trunk))
-    datasets = {name: source.build(data, model.config) for name, source in sources.items()}
+    datasets = {name: source.build(folder, model.config) for name, source in sources.items()}
     return fit(
         model, datasets, run_dir, preset=preset, seed=seed, precision=precision, max_steps=steps, rate=rate,
-        resume=resume, validate=_validation(data, names[-1], model), validate_every=500, quiet=quiet,
+        resume=resume, validate=_validation(folder, names[-1], model), validate_every=500, quiet=quiet,
     )  # fmt: skip
+
+
+def _folder_for(sources: Mapping[str, Source], data: Path | None) -> Path:
+    reading = [name for name, source in sources.items() if not source.drawn]
+    if data is None and reading:
+        raise InputError("--data", "nothing", f"a folder of shards: the method's stages read {', '.join(reading)}")
+    return data or Path()
 
 
 def _model(method: str, preset: str, start: str | None, options: Sequence[str]) -> Any:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from scenewright.data.assets import photos_path
+from scenewright.data.sample import collate
 from scenewright.depth.augment import Augmentation
 from scenewright.depth.data import RoomDepths, room_samples
 from scenewright.depth.evaluate import method_predictor, score, score_focus, score_order
@@ -22,14 +26,29 @@ from scenewright.depth.worlds_data import (
     pair_samples,
 )
 from scenewright.errors import InputError
+from scenewright.features.data import (
+    HomographicPairs,
+    PatchPairs,
+    Pictures,
+    PointSets,
+    ShapePoints,
+    joined,
+    photo_pictures,
+    room_pictures,
+)
+from scenewright.features.room_pairs import RoomPairs
+from scenewright.features.stable_points import KeypointPatches, LiftPatches
 from scenewright.worlds.dataset import RoomFrames
 from scenewright.worlds.stereo import PairFrames
+from scenewright.worlds.wide import WideFrames
 
 Figures = Mapping[str, float]
 Validate = Callable[[Any], Figures]
 WATCHED = 96
 """Views or pairs of the validation split that are measured while a method trains."""
 ROAD_CAP_M = 80.0
+WATCHED_ITEMS = 128
+"""Items of features data on which a method's own objective is watched."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +58,12 @@ class Source:
     Args:
         build: (folder, the method's config) -> a data set with `__len__`, `draw` and `record`.
         watch: the same -> what measures the method on the folder's validation split.
+        drawn: the data are drawn when asked for, and the folder is not read.
     """
 
     build: Callable[[Path, Any], Any]
     watch: Callable[[Path, Any], Validate]
+    drawn: bool = False
 
 
 def _depth_figures(samples: list[Any], cap_m: float) -> Validate:
@@ -111,14 +132,57 @@ def _focal(folder: Path, config: Any) -> FocalStacks:
     return FocalStacks(RoomFrames(folder, "train"), how, _lens(config))
 
 
+def _pictures(folder: Path, split: str) -> Pictures:
+    """Rendered rooms of a split; for training, the photographs that come with the project take turns with them."""
+    rooms = room_pictures(folder, split)
+    return joined([photo_pictures(photos_path()), rooms]) if split == "train" else rooms
+
+
+def _of_pictures(make: Callable[[Pictures], Any]) -> Source:
+    """A features data set cut from pictures of rooms and photographs."""
+    return _watched_by_objective(lambda folder, config, split: make(_pictures(folder, split)))
+
+
+def _watched_by_objective(make: Callable[[Path, Any, str], Any]) -> Source:
+    """A data set on whose validation items the objectives of the method's stages are watched."""
+
+    def watch(folder: Path, config: Any) -> Validate:
+        items = make(folder, config, "validation")
+        drawn = [items.draw(k, torch.Generator().manual_seed(_WATCH_SEED + k)) for k in range(WATCHED_ITEMS)]
+        batches = [collate(drawn[k : k + 16]) for k in range(0, WATCHED_ITEMS, 16)]
+        return lambda model: _objectives(model, batches)
+
+    return Source(lambda folder, config: make(folder, config, "train"), watch)
+
+
+_WATCH_SEED = 1 << 40  # training's seeds stay far below
+
+
+def _objectives(model: Any, batches: list[Any]) -> Figures:
+    figures = {}
+    with torch.inference_mode():
+        for stage in model.own_stages("small"):
+            terms = [sum(model.loss(batch, stage).values()) for batch in batches]
+            figures[f"objective_{stage.name}"] = float(torch.stack([t.mean() for t in terms]).mean())
+    return figures
+
+
 SOURCES: dict[str, Source] = {
     "rooms": Source(_rooms, _watch_rooms),
     "stereo-rooms": Source(_room_pairs, _watch_pairs(CAP_M)),
     "roads": Source(_road_pairs, _watch_pairs(ROAD_CAP_M)),
     "ordinal-rooms": Source(_ordinal, _watch_order),
     "focal-rooms": Source(_focal, _watch_focus),
+    "shapes": replace(_watched_by_objective(lambda folder, config, split: ShapePoints()), drawn=True),
+    "point-sets": replace(_watched_by_objective(lambda folder, config, split: PointSets()), drawn=True),
+    "patch-pairs": _of_pictures(PatchPairs),
+    "correspondences": _of_pictures(HomographicPairs),
+    "wide-correspondences": _watched_by_objective(lambda f, config, split: RoomPairs(WideFrames(f, split))),
+    "keypoint-patches": _of_pictures(KeypointPatches),
+    "lift-patches": _of_pictures(LiftPatches),
 }
-"""By the names that stages use. "rooms", "ordinal-rooms" and "focal-rooms" read the shards of `generate rooms`."""
+"""By the names that stages use. Stereo, wide and road pairs have worlds of their own; shapes and point sets are drawn
+when asked for and read no folder; all others read the shards of `generate rooms`."""
 
 
 def source_of(name: str, method: str) -> Source:

@@ -198,3 +198,43 @@ def test_descriptors_recognise_their_corner(picture: np.ndarray) -> None:
     other = corners.hamming(found.descriptors, np.roll(again.descriptors, 1, 0))
     assert np.median(same) < 15
     assert np.median(other) > 60
+
+
+def test_the_small_solver_equals_numpys() -> None:
+    generator = np.random.default_rng(5)
+    for size in (1, 2, 6, 9):
+        J = generator.standard_normal((size + 3, size))
+        A, b = J.T @ J, generator.standard_normal(size)
+        expected = np.linalg.solve(A, b)
+        bundle._solve_symmetric(A.copy(), b)
+        np.testing.assert_allclose(b, expected, rtol=1e-9)
+
+
+def test_the_small_solver_survives_a_blind_direction() -> None:
+    J = np.full((4, 6), 1e4)
+    A, b = J.T @ J + 1e-6 * np.eye(6), np.ones(6)
+    bundle._solve_symmetric(A, b)
+    assert np.isfinite(b).all()
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-10, 1e-4, 0.3, 3.0])
+def test_the_kernels_exponential_is_that_of_se3(angle: float) -> None:
+    generator = np.random.default_rng(6)
+    axis = generator.standard_normal(3)
+    twist = np.concatenate([generator.standard_normal(3), angle * axis / np.linalg.norm(axis)])
+    T, out = rigid.exp(generator.standard_normal(6)), np.empty((3, 4))
+    bundle._exp_left(T[:3], twist, out)
+    np.testing.assert_allclose(out, (rigid.exp(twist) @ T)[:3], atol=1e-9)
+
+
+def test_a_pose_leaves_its_start_untouched() -> None:
+    generator = np.random.default_rng(7)
+    X = generator.uniform((-1, -1, 2), (1, 1, 4), (30, 3))
+    pixels = 200 * X[:, :2] / X[:, 2:] + (160, 120)
+    start = rigid.exp(np.full(6, 0.02))[:3]
+    before = start.copy()
+    T, errors, information = bundle.pose_only(start, X, pixels, Intrinsics(200.0, 200.0, 160.0, 120.0))
+    np.testing.assert_array_equal(start, before)
+    np.testing.assert_allclose(T, np.eye(4)[:3], atol=1e-9)
+    assert errors.max() < 1e-6
+    np.testing.assert_array_equal(information, information.T)

@@ -114,18 +114,21 @@ def _jacobians(T, x, y, z, fx, fy, Jc, Jp):  # type: ignore[no-untyped-def]
         Jp[2, k] = iz * T[2, k]
 
 
+# The kernels below name every element: numba takes seconds to compile `@`, solve and slices, once on every machine.
+
+
 @njit(cache=True, nogil=True)
-def _invert3(A):  # type: ignore[no-untyped-def]
-    """The inverse of a symmetric (3, 3), by cofactors."""
+def _invert3(A, B):  # type: ignore[no-untyped-def]
+    """B becomes the inverse of a symmetric (3, 3), by cofactors."""
     c00 = A[1, 1] * A[2, 2] - A[1, 2] * A[2, 1]
     c01 = A[0, 2] * A[2, 1] - A[0, 1] * A[2, 2]
     c02 = A[0, 1] * A[1, 2] - A[0, 2] * A[1, 1]
     det = A[0, 0] * c00 + A[1, 0] * c01 + A[2, 0] * c02
-    B = np.empty((3, 3))
-    B[0, 0], B[0, 1], B[0, 2] = c00, c01, c02
-    B[1, 0], B[1, 1], B[1, 2] = c01, A[0, 0] * A[2, 2] - A[0, 2] * A[2, 0], A[0, 2] * A[1, 0] - A[0, 0] * A[1, 2]
-    B[2, 0], B[2, 1], B[2, 2] = c02, B[1, 2], A[0, 0] * A[1, 1] - A[0, 1] * A[1, 0]
-    return B / det
+    B[0, 0], B[0, 1], B[0, 2] = c00 / det, c01 / det, c02 / det
+    B[1, 1] = (A[0, 0] * A[2, 2] - A[0, 2] * A[2, 0]) / det
+    B[1, 2] = (A[0, 2] * A[1, 0] - A[0, 0] * A[1, 2]) / det
+    B[2, 2] = (A[0, 0] * A[1, 1] - A[0, 1] * A[1, 0]) / det
+    B[1, 0], B[2, 0], B[2, 1] = B[0, 1], B[0, 2], B[1, 2]
 
 
 @njit(cache=True, nogil=True)
@@ -181,9 +184,10 @@ def _eliminate(slots, first, W, F, Hinv, bp, focal, S, b):  # type: ignore[no-un
     n = S.shape[0] - 1
     WH = np.empty((6, 3))
     if focal:
-        FH = Hinv @ F
-        S[n, n] -= FH @ F
-        b[n] -= FH @ bp
+        for i in range(3):
+            FH = Hinv[i, 0] * F[0] + Hinv[i, 1] * F[1] + Hinv[i, 2] * F[2]
+            S[n, n] -= FH * F[i]
+            b[n] -= FH * bp[i]
     for m in range(len(slots)):
         s = slots[m]
         if s < 0:
@@ -213,15 +217,14 @@ def _reduce(  # type: ignore[no-untyped-def]
 ):
     """Build the Schur complement S, b over free views (6 each, by `slot`) and, last, the log focal length.
 
-    start: (P + 1,) first observation of every point. Kept for the points' own step: W (M, 6, 3), F (P, 3), Hinv, bp.
+    start: (P + 1,) first observation of every point. Kept for the points' own step: W (M, 6, 3), F (P, 3), bp, which
+    begin as zeros, and Hinv (P, 3, 3).
     """
     Jc, Jp, Jf = np.empty((3, 6)), np.empty((3, 3)), np.zeros(3)
     r, w = np.empty(3), np.empty(3)
     for p in range(X.shape[0]):
         H = np.zeros((3, 3))
-        bp[p, :], F[p, :] = 0.0, 0.0
         for m in range(start[p], start[p + 1]):
-            W[m, :, :] = 0.0
             u, v = pixel[m, 0], pixel[m, 1]
             if not _whiten(
                 T[view[m]], X[p], u, v, log_depth[m], depth_weight[m], fx, fy, cx, cy, delta, Jc, Jp, Jf, r, w
@@ -234,7 +237,7 @@ def _reduce(  # type: ignore[no-untyped-def]
                         _add_view(slot[view[m]], w[k], Jc[k], Jp[k], Jf[k], r[k], focal, S, b, W[m])
         for i in range(3):
             H[i, i] = H[i, i] * (1 + damping) + 1e-9
-        Hinv[p] = _invert3(H)
+        _invert3(H, Hinv[p])
     for i in range(S.shape[0]):
         S[i, i] += damping * S[i, i] + 1e-9
     for p in range(X.shape[0]):
@@ -242,44 +245,51 @@ def _reduce(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _move_points(X, start, view, slot, W, F, Hinv, bp, step):  # type: ignore[no-untyped-def]
-    out = np.empty_like(X)
+def _move_points(X, start, view, slot, W, F, Hinv, bp, step, out):  # type: ignore[no-untyped-def]
+    rhs, focal = np.empty(3), step.shape[0] - 1
     for p in range(X.shape[0]):
-        rhs = bp[p] - F[p] * step[-1]
+        for j in range(3):
+            rhs[j] = bp[p, j] - F[p, j] * step[focal]
         for m in range(start[p], start[p + 1]):
             s = slot[view[m]]
             if s >= 0:
                 for j in range(3):
                     for i in range(6):
                         rhs[j] -= W[m, i, j] * step[6 * s + i]
-        out[p] = X[p] + Hinv[p] @ rhs
-    return out
+        for i in range(3):
+            out[p, i] = X[p, i] + Hinv[p, i, 0] * rhs[0] + Hinv[p, i, 1] * rhs[1] + Hinv[p, i, 2] * rhs[2]
 
 
 @njit(cache=True, nogil=True)
-def _exp_left(T, d):  # type: ignore[no-untyped-def]
-    """exp(d) T for a (3, 4) motion and a twist (translation, rotation)."""
+def _turned(wx, wy, wz, x, y, z, a, b):  # type: ignore[no-untyped-def]
+    """p + a w x p + b w x (w x p)."""
+    u, v, t = wy * z - wz * y, wz * x - wx * z, wx * y - wy * x
+    return x + a * u + b * (wy * t - wz * v), y + a * v + b * (wz * u - wx * t), z + a * t + b * (wx * v - wy * u)
+
+
+@njit(cache=True, nogil=True)
+def _exp_left(T, d, out):  # type: ignore[no-untyped-def]
+    """out = exp(d) T for (3, 4) motions and a twist (translation, rotation): Rodrigues' formula, column by column."""
     angle = np.sqrt(d[3] * d[3] + d[4] * d[4] + d[5] * d[5])
     if angle < 1e-8:
         a, b, c = 1.0, 0.5, 1 / 6
     else:
         a, b = np.sin(angle) / angle, (1 - np.cos(angle)) / angle**2
         c = (1 - a) / angle**2
-    w = np.array([[0, -d[5], d[4]], [d[5], 0, -d[3]], [-d[4], d[3], 0]])
-    ww = w @ w
-    R = np.eye(3) + a * w + b * ww
-    V = np.eye(3) + b * w + c * ww
-    out = np.empty((3, 4))
-    out[:, :3] = R @ np.ascontiguousarray(T[:, :3])
-    out[:, 3] = R @ np.ascontiguousarray(T[:, 3]) + V @ np.ascontiguousarray(d[:3])
-    return out
+    for k in range(4):
+        out[0, k], out[1, k], out[2, k] = _turned(d[3], d[4], d[5], T[0, k], T[1, k], T[2, k], a, b)
+    x, y, z = _turned(d[3], d[4], d[5], d[0], d[1], d[2], b, c)
+    out[0, 3] += x
+    out[1, 3] += y
+    out[2, 3] += z
 
 
 def _moved(T: Array, slot: NDArray[np.int64], step: Array) -> Array:
     out = T.copy()
     for v in np.flatnonzero(slot >= 0):
         s = 6 * slot[v]
-        out[v] = rigid.orthonormalise(_exp_left(T[v], step[s : s + 6]))[:3]
+        _exp_left(T[v], step[s : s + 6], out[v])
+        out[v] = rigid.orthonormalise(out[v])[:3]
     return out
 
 
@@ -304,13 +314,16 @@ def solve(problem: Problem, iterations: int = 10, huber_px: float = 1.5, focal: 
     before = cost = cost_of(T, X, factor)
     for _ in range(iterations):
         S, b = np.zeros((size, size)), np.zeros(size)
+        for sums in (W, F, bp):
+            sums.fill(0)
         fx, fy = K.fx * factor, K.fy * factor
         _reduce(
             T, slot, X, start, o.view, o.pixel, o.log_depth, o.depth_weight, fx, fy, K.cx, K.cy, huber_px, damping,
             focal, S, b, W, F, Hinv, bp,
         )  # fmt: skip
         step = np.asarray(np.linalg.solve(S, b), np.float64)
-        T_new, X_new = _moved(T, slot, step), _move_points(X, start, o.view, slot, W, F, Hinv, bp, step)
+        T_new, X_new = _moved(T, slot, step), np.empty_like(X)
+        _move_points(X, start, o.view, slot, W, F, Hinv, bp, step, X_new)
         factor_new = factor * float(np.exp(step[-1]))
         new = cost_of(T_new, X_new, factor_new)
         if new < cost:
@@ -326,31 +339,63 @@ def solve(problem: Problem, iterations: int = 10, huber_px: float = 1.5, focal: 
 
 
 @njit(cache=True, nogil=True)
-def _pose_only(T, X, pixel, fx, fy, cx, cy, delta, iterations):  # type: ignore[no-untyped-def]
-    Jc, Jp, r = np.empty((3, 6)), np.empty((3, 3)), np.empty(2)
-    H = np.zeros((6, 6))
-    for _ in range(iterations):
-        H[:, :] = 0.0
-        b = np.zeros(6)
-        for m in range(X.shape[0]):
-            x, y, z, r[0], r[1] = _residual(T, X[m], pixel[m, 0], pixel[m, 1], fx, fy, cx, cy)
-            if z < 1e-3:
-                continue
-            norm = np.sqrt(r[0] * r[0] + r[1] * r[1])
-            w = 1.0 / (1.0 + (norm / delta) ** 2) ** 2  # Geman-McClure: outliers vanish
-            _jacobians(T, x, y, z, fx, fy, Jc, Jp)
-            for k in range(2):
-                for i in range(6):
-                    b[i] -= w * Jc[k, i] * r[k]
-                    for j in range(6):
-                        H[i, j] += w * Jc[k, i] * Jc[k, j]
+def _solve_symmetric(A, b):  # type: ignore[no-untyped-def]
+    """b becomes the solution of A x = b, by L D L' of a positive definite A, of which L and D take the place."""
+    n = b.shape[0]
+    for i in range(n):
+        for j in range(i):
+            for k in range(j):
+                A[i, j] -= A[i, k] * A[k, k] * A[j, k]
+            A[i, j] /= A[j, j]
+            b[i] -= A[i, j] * b[j]
+        for k in range(i):
+            A[i, i] -= A[i, k] * A[i, k] * A[k, k]
+        A[i, i] = max(A[i, i], 1e-12)  # rounding may take a pivot below 0 where little is seen
+    for i in range(n - 1, -1, -1):
+        b[i] /= A[i, i]
+        for k in range(i + 1, n):
+            b[i] -= A[k, i] * b[k]
+
+
+@njit(cache=True, nogil=True)
+def _normal_equations(T, X, pixel, fx, fy, cx, cy, delta, Jc, Jp, H, b):  # type: ignore[no-untyped-def]
+    """H (6, 6) and b (6,) of the reprojection errors, under the weight of Geman and McClure: outliers vanish."""
+    for i in range(6):
+        b[i] = 0.0
+        for j in range(6):
+            H[i, j] = 1e-6 if i == j else 0.0
+    for m in range(X.shape[0]):
+        x, y, z, ru, rv = _residual(T, X[m], pixel[m, 0], pixel[m, 1], fx, fy, cx, cy)
+        if z < 1e-3:
+            continue
+        w = 1.0 / (1.0 + (ru * ru + rv * rv) / (delta * delta)) ** 2
+        _jacobians(T, x, y, z, fx, fy, Jc, Jp)
         for i in range(6):
-            H[i, i] += 1e-6
-        step = np.linalg.solve(H, b)
-        T = _exp_left(T, step)
-        if np.sum(step * step) < 1e-14:
+            b[i] -= w * (Jc[0, i] * ru + Jc[1, i] * rv)
+            for j in range(6):
+                H[i, j] += w * (Jc[0, i] * Jc[0, j] + Jc[1, i] * Jc[1, j])
+
+
+@njit(cache=True, nogil=True)
+def _pose_only(T, X, pixel, fx, fy, cx, cy, delta, iterations, H):  # type: ignore[no-untyped-def]
+    """Gauss-Newton on T (3, 4), in place; H becomes the last information."""
+    Jc, Jp = np.empty((3, 6)), np.empty((3, 3))
+    A, step, moved = np.empty((6, 6)), np.empty(6), np.empty((3, 4))
+    for _ in range(iterations):
+        _normal_equations(T, X, pixel, fx, fy, cx, cy, delta, Jc, Jp, H, step)
+        for i in range(6):
+            for j in range(6):
+                A[i, j] = H[i, j]
+        _solve_symmetric(A, step)
+        _exp_left(T, step, moved)
+        length = 0.0
+        for i in range(6):
+            length += step[i] * step[i]
+        for i in range(3):
+            for j in range(4):
+                T[i, j] = moved[i, j]
+        if length < 1e-14:
             break
-    return T, H
 
 
 def pose_only(
@@ -364,10 +409,9 @@ def pose_only(
     Returns:
         T_cam_world (3, 4), reprojection errors in pixels (N,), and the last (6, 6) information.
     """
-    T = np.ascontiguousarray(T_cam_world[:3], dtype=np.float64)
-    H = np.zeros((6, 6))
+    T, H = np.array(T_cam_world[:3], np.float64, order="C"), np.zeros((6, 6))
     for scale in scales_px:
-        T, H = _pose_only(T, points, pixels, *intrinsics, scale, 10)
+        _pose_only(T, points, pixels, *intrinsics, scale, 10, H)
     T = rigid.orthonormalise(T)[:3]
     return T, reprojection_errors(T, points, pixels, intrinsics), H
 

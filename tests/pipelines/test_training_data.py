@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from scenewright.engine.table import create
 from scenewright.errors import InputError
@@ -20,7 +19,6 @@ METHODS = {
     "shapes": ("magicpoint", "objective_shapes"),
     "point-sets": ("magicwarp", "objective_points"),
     "patch-pairs": ("matchnet", "objective_pairs"),
-    "correspondences": ("ucn", "objective_pairs"),
     "keypoint-patches": ("keypoint_pyramid", "objective_descriptor"),
     "lift-patches": ("lift", "objective_descriptor"),
 }
@@ -72,13 +70,14 @@ def test_data_that_no_world_has_are_named(tmp_path: Path) -> None:
             source.watch(tmp_path, create("ddff").config)
 
 
-def test_wide_correspondences_are_read_from_wide_rooms(tmp_path: Path) -> None:
+def test_ucn_learns_from_photographs_and_then_from_wide_rooms(tmp_path: Path) -> None:
     for split in ("train", "validation"):
         generate("wide-rooms", tmp_path, count=1, views=2, split=split, size="192x144", library=False)
+    weights = train("ucn", tmp_path, tmp_path / "run", steps=1, threads=1, quiet=True)
+    card = json.loads((weights / "card.json").read_text())
+    assert card["training"]["data"]["wide-correspondences"]["views"] == 2
+    assert "astronaut" in card["training"]["data"]["photo-homographies"]["description"]
+    assert 0 < card["training"]["figures"]["objective_rooms"] < 10
     source, model = SOURCES["wide-correspondences"], create("ucn", "small").eval()
-    data = source.build(tmp_path, model.config)
-    assert data.record["views"] == 2
-    assert data.draw(0, torch.Generator().manual_seed(0)).first.shape == (3, 128, 128)
     watch = source.watch(tmp_path, model.config)
-    assert 0 < watch(model)["objective_pairs"] < 10
     assert watch(model) == watch(model)

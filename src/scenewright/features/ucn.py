@@ -214,12 +214,15 @@ class UCN(Method[CorrespondenceSample]):
 
     @classmethod
     def stages(cls, preset: str) -> tuple[Stage, ...]:
-        """Pairs of views with true correspondences."""
+        """Pairs of views with true correspondences; small: warped photographs, then rooms."""
         if preset == "paper":
             return (Stage("pairs", 100_000, 12, "correspondences", "adam", 9e-5, "constant", weight_decay=1e-4,
                           lr_scale=()),)  # fmt: skip
-        return (Stage("pairs", 8_000, 4, "correspondences", "adamw", 1e-3, "cosine", 200, weight_decay=1e-4,
-                      average=0.999),)  # fmt: skip
+        legs = (("photographs", 2_000, "photo-homographies"), ("rooms", 5_000, "wide-correspondences"))
+        return tuple(
+            Stage(name, steps, 4, data, "adamw", 1e-3, "cosine", 200, weight_decay=1e-4, average=0.999)
+            for name, steps, data in legs
+        )
 
     def example(self, batch: int, seed: int) -> CorrespondenceSample:
         """Noise, moved by 8 pixels."""

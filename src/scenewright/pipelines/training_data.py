@@ -176,7 +176,9 @@ SOURCES: dict[str, Source] = {
     "shapes": replace(_watched_by_objective(lambda folder, config, split: ShapePoints()), drawn=True),
     "point-sets": replace(_watched_by_objective(lambda folder, config, split: PointSets()), drawn=True),
     "patch-pairs": _of_pictures(PatchPairs),
-    "correspondences": _of_pictures(HomographicPairs),
+    "photo-homographies": replace(
+        _watched_by_objective(lambda folder, config, split: HomographicPairs(photo_pictures(photos_path()))), drawn=True
+    ),
     "wide-correspondences": _watched_by_objective(lambda f, config, split: RoomPairs(WideFrames(f, split))),
     "keypoint-patches": _of_pictures(KeypointPatches),
     "lift-patches": _of_pictures(LiftPatches),

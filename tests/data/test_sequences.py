@@ -438,3 +438,8 @@ def test_real_video(real_data):
 def test_real_photographs(real_data):
     sequence = open_sequence(real_data("nvs_fox") / "images", size=96, max_frames=2)
     assert [f.image.shape for f in sequence] == [(96, 54, 3)] * 2
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_only_sources_with_a_clock_are_timed(made, kind):
+    assert open_sequence(made[kind]).timed == (kind in ("tum", "seven_scenes", "video"))

@@ -135,3 +135,15 @@ def test_fingerprint_covers_what_decides_the_products() -> None:
 def test_reading_a_manifest_needs_no_torch() -> None:
     code = "import sys, scenewright.scene.manifest; assert not {'torch', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_manifests_of_before_times_were_told_apart_are_read() -> None:
+    value = make_manifest().to_json()
+    assert value.pop("times") == "source"
+    assert Manifest.parse(value, "old").times == "source"
+    nominal = make_manifest(times="nominal")
+    assert Manifest.parse(nominal.to_json(), "new") == nominal
+    with pytest.raises(InputError, match="times"):
+        make_manifest(times="guess")
+    with pytest.raises(FormatError, match="times"):
+        Manifest.parse(value | {"times": "guess"}, "odd")

@@ -239,3 +239,25 @@ def test_depth_is_bright_when_near_and_grey_when_unknown() -> None:
     assert (np.diff(brightness[:4]) < 0).all()
     assert depth_colours(depth, 0.5, 4.0)[0, 4].tolist() == [46, 42, 40]
     assert depth_range([]) == (0.0, 1.0)
+
+
+def test_a_source_without_times_claims_no_duration() -> None:
+    timed = build_page(room_report())
+    untimed = build_page(room_report(manifest=room_manifest(times="nominal")))
+    assert " over 4.0 s" in timed
+    assert " over 4.0 s" not in untimed
+    assert ">frame 120<" in untimed
+    assert " s</text>" in timed
+    assert " s</text>" not in untimed
+    assert "frames are numbered" in untimed
+    assert "frames are numbered" not in timed
+    assert "frame 10 " in untimed, "keyframes bear their frame's number"
+
+
+def test_speeds_are_apart_from_the_time_to_compile() -> None:
+    figures = [SceneFigure("compile_s", 9.25, "s", "before the first frame", "speed")]
+    page = build_page(room_report(figures=figures))
+    assert "took 9.2 s before the first frame" in page
+    assert "Speed, median frame" in page
+    assert "Speed, frames over time" in page
+    assert "before the first frame" not in build_page(room_report(figures=[]))

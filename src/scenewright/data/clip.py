@@ -22,7 +22,8 @@ def is_clip(folder: Path) -> bool:
 def read_clip(folder: Path) -> Layout:
     """Read a clip's lists; images stay on disk.
 
-    Times are frame number / 30 Hz, the number being the image's name where that is one, else its position.
+    Nothing says when a frame was taken: times are frame number / 30 Hz, the number being the image's name where that is
+    one, else its position.
 
     Raises:
         FormatError: no image, a damaged list, or a name that is listed twice.
@@ -37,7 +38,7 @@ def read_clip(folder: Path) -> Layout:
     entries = (
         Entry(time, image, _depth_of(folder, image), poses.get(image.stem)) for time, image in zip(times, images)
     )
-    return Layout(tuple(entries), camera, camera_file=str(intrinsics))
+    return Layout(tuple(entries), camera, camera_file=str(intrinsics), timed=False)
 
 
 def _times(images: list[Path]) -> list[float]:

@@ -25,5 +25,5 @@ def read_folder(path: Path) -> Layout:
     entries = tuple(Entry(i / NOMINAL_RATE_HZ, image) for i, image in enumerate(images))
     intrinsics = images[0].parent / "intrinsics.txt"
     if intrinsics.exists():
-        return Layout(entries, read_intrinsics(intrinsics), camera_file=str(intrinsics))
-    return Layout(entries, camera_from_exif(read_header(images[0])), "exif", str(images[0]))
+        return Layout(entries, read_intrinsics(intrinsics), camera_file=str(intrinsics), timed=False)
+    return Layout(entries, camera_from_exif(read_header(images[0])), "exif", str(images[0]), timed=False)

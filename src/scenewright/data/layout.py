@@ -61,6 +61,7 @@ class Layout:
         unit_m: metres per unit of the depth maps.
         invalid: depth values that mean "no measurement".
         depth_rig: where the depth maps come from, if they are not aligned to the images yet.
+        timed: False where times are the frames' numbers at the nominal rate, because the folder knows no better.
     """
 
     entries: tuple[Entry, ...]
@@ -70,6 +71,7 @@ class Layout:
     unit_m: float = MILLIMETRE
     invalid: tuple[int, ...] = (0,)
     depth_rig: DepthRig | None = None
+    timed: bool = True
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:

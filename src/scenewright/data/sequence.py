@@ -46,6 +46,10 @@ class Sequence(Protocol):
     def intrinsics_source(self) -> str:
         """Where the intrinsics come from: "file", "option", "exif", or "guess"."""
 
+    @property
+    def timed(self) -> bool:
+        """Whether times are the source's own; False: frame numbers at a nominal rate, which say nothing of seconds."""
+
     def __len__(self) -> int:
         """The number of frames that iteration will yield (after every / max_frames), counted, never trusted."""
 

@@ -156,6 +156,7 @@ class FileSequence:
         max_frames: int | None,
     ) -> None:
         self.name, self.intrinsics_source, self.camera = name, intrinsics_source, resampler.camera
+        self.timed = layout.timed
         self._layout, self._resampler, self._source_size = layout, resampler, source_size
         self._indices = range(0, len(layout.entries), every)[:max_frames]
 
@@ -169,6 +170,16 @@ class FileSequence:
         """The frames from the `position`-th on; earlier files are not touched."""
         _check_position(position)
         return (self._read(index) for index in self._indices[position:])
+
+    def posed(self) -> list[int]:
+        """Positions of the frames that have a depth map and a pose."""
+        entries = [self._layout.entries[index] for index in self._indices]
+        return [k for k, e in enumerate(entries) if e.depth is not None and e.T_world_cam is not None]
+
+    def files(self, position: int) -> tuple[Path, ...]:
+        """The picture and, where there is one, the depth map of a frame."""
+        entry = self._layout.entries[self._indices[position]]
+        return (entry.image,) if entry.depth is None else (entry.image, entry.depth)
 
     def fingerprint(self) -> str:
         """SHA-256 of what the frames are made of: camera, times, poses, and the files' names, sizes and contents."""
@@ -211,6 +222,7 @@ class VideoSequence:
         self, video: Video, resampler: Resampler, intrinsics_source: str, every: int, max_frames: int | None
     ) -> None:
         self.name, self.intrinsics_source, self.camera = video.path.stem, intrinsics_source, resampler.camera
+        self.timed = True
         self._video, self._resampler, self._every, self._max_frames = video, resampler, every, max_frames
         self._length: int | None = None
 

@@ -45,10 +45,10 @@ def read_singles(folder: Path) -> Layout:
     entries = tuple(Entry(i / NOMINAL_RATE_HZ, image, _depth(image)) for i, image in enumerate(images))
     intrinsics = folder / "intrinsics.txt"
     if intrinsics.exists():
-        return Layout(entries, read_intrinsics(intrinsics), camera_file=str(intrinsics))
+        return Layout(entries, read_intrinsics(intrinsics), camera_file=str(intrinsics), timed=False)
     usual = read_header(images[0]).upright_size == (640, 480)
     camera = Camera.from_parameters(640, 480, *_PRIMESENSE) if usual else None
-    return Layout(entries, camera, "guess", str(images[0]))
+    return Layout(entries, camera, "guess", str(images[0]), timed=False)
 
 
 def _depth(image: Path) -> Path | None:

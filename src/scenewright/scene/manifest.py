@@ -20,6 +20,7 @@ MANIFEST_NAME = "scene.json"
 SCHEMA = 1
 SCALES = ("metric", "unknown")
 INTRINSICS_SOURCES = ("file", "option", "exif", "guess")
+TIMES = ("source", "nominal")
 STATUSES = ("started", "done")
 MAX_PIXELS = 1 << 26
 """No keyframe is larger; a file that claims to be is refused before it is decoded."""
@@ -28,7 +29,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 CONVENTIONS: dict[str, str] = {
     "camera axes": "x right, y down, z forward (OpenCV)",
     "pixels": "the centre of the first pixel is (0, 0); intrinsics are bound to the stated image size",
-    "poses": "T_world_cam maps camera points to world points; trajectory.txt is TUM: t tx ty tz qx qy qz qw, seconds",
+    "poses": "T_world_cam maps camera points to world points; trajectory.txt is TUM: t tx ty tz qx qy qz qw, seconds "
+    "(frame number / 30 where times are nominal)",
     "depth": "z-depth; a 16-bit PNG divided by units_per_metre of the keyframe's JSON gives depth_m; 0 = unknown",
     "sigma": "standard deviation of depth_m, coded like depth; 0 = unknown",
     "labels": "8-bit PNG of indices into `labels`",
@@ -113,6 +115,7 @@ class Manifest:
         source: the input, as the user named it.
         scale: "metric" (lengths are metres) or "unknown" (lengths are true up to one factor).
         intrinsics_source: "file", "option", "exif" or "guess".
+        times: "source", or "nominal" where the source knows none and frames are numbered at 30 Hz.
         camera: of the keyframes, None where they differ.
         up: unit vector of the world that points away from the floor.
         labels: class names by index, empty where nothing is labelled.
@@ -127,6 +130,7 @@ class Manifest:
     source: str
     scale: str
     intrinsics_source: str
+    times: str = "source"
     camera: Intrinsics | None = None
     up: tuple[float, ...] = (0.0, -1.0, 0.0)
     labels: tuple[str, ...] = ()
@@ -142,6 +146,7 @@ class Manifest:
         for subject, value, allowed in (
             ("scale", self.scale, SCALES),
             ("intrinsics_source", self.intrinsics_source, INTRINSICS_SOURCES),
+            ("times", self.times, TIMES),
         ):
             if value not in allowed:
                 raise InputError(f"Manifest.{subject}", repr(value), " or ".join(map(repr, allowed)))
@@ -217,7 +222,8 @@ class Manifest:
     @classmethod
     def parse(cls, value: Any, where: str) -> Manifest:
         """Build from JSON values, strictly; `where` names the file in errors."""
-        fields = Fields(where, value)
+        older = isinstance(value, dict) and "times" not in value  # a manifest of before the two were told apart
+        fields = Fields(where, {**value, "times": "source"} if older else value)
         schema = fields.integer("schema", 1)
         if schema != SCHEMA:
             raise fields.fail("schema", schema, f"{SCHEMA}; this version of Scenewright reads no other")
@@ -229,6 +235,7 @@ class Manifest:
             source=fields.text("source"),
             scale=scale,
             intrinsics_source=fields.text("intrinsics_source", INTRINSICS_SOURCES),
+            times=fields.text("times", TIMES),
             camera=None if camera is None else Intrinsics.parse(camera),
             up=fields.numbers("up", 3),
             labels=fields.texts("labels"),
@@ -246,7 +253,18 @@ class Manifest:
         return result
 
 
-_PLAIN = ("schema", "name", "source", "scale", "intrinsics_source", "options", "versions", "weights", "conventions")
+_PLAIN = (
+    "schema",
+    "name",
+    "source",
+    "scale",
+    "intrinsics_source",
+    "times",
+    "options",
+    "versions",
+    "weights",
+    "conventions",
+)
 
 
 def _parse_step(where: str, value: Any) -> Step:

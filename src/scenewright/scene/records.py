@@ -113,8 +113,9 @@ class SceneFigure:
 def frames_per_second(milliseconds: Iterable[float]) -> tuple[float, float] | None:
     """The one definition of speed: frames / summed time of the frames, and 1 / median time of a frame.
 
-    The first is what a whole film waits for; the second is what most frames take, which a few slow ones (the first
-    compiles the kernels) do not move. None without a frame, or where no time was measured.
+    The first is what a whole film waits for; the second is what most frames take, which a few slow ones (the first,
+    which waits for its network) do not move. Kernels are compiled before the first frame. None without a frame, or
+    where no time was measured.
     """
     times = np.fromiter(milliseconds, np.float64)
     if not times.sum() > 0:

@@ -25,17 +25,19 @@ def chart(
     statuses: Sequence[str],
     worst: str = "high",
     reference: float | None = None,
+    axis: str = "s",
 ) -> Html:
     """One series over time, with the frames that were not simply tracked marked behind it.
 
     Args:
         key: name of the series in the page's data, for the cursor.
         title, unit: of the values.
-        time_s: (N,) increasing seconds.
+        time_s: (N,) increasing seconds, or frame numbers.
         values: (N,), NaN where a frame has none.
         statuses: N of the scene's frame statuses.
         worst: "high" or "low": where several frames share a pixel, that one is drawn.
         reference: a value to draw as a dashed line.
+        axis: "s", or "frame" where `time_s` are frame numbers.
     """
     start, end = float(time_s[0]), float(time_s[-1])
     known = values[np.isfinite(values)]
@@ -43,14 +45,14 @@ def chart(
     x = _LEFT + (time_s - start) / max(end - start, 1e-9) * (_RIGHT - _LEFT)
     parts = [
         *_bands(x, statuses),
-        *_grid(top, start, end),
+        *_grid(top, start, end, axis),
         *([] if reference is None else [_level(reference / top, "reference")]),
         _series(*_thin(x, values, worst), top),
         tag("line", class_="cursor", x1=_LEFT, x2=_LEFT, y1=_TOP, y2=_BOTTOM),
     ]
     svg = tag(
         "svg",
-        tag("title", f"{title} over time"),
+        tag("title", f"{title} over {'time' if axis == 's' else 'the frames'}"),
         *parts,
         viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}",
         role="img",
@@ -87,7 +89,7 @@ def _bands(x: NDArray[np.float64], statuses: Sequence[str]) -> list[Html]:
     return bands
 
 
-def _grid(top: float, start: float, end: float) -> list[Html]:
+def _grid(top: float, start: float, end: float, axis: str) -> list[Html]:
     lines: list[Html] = []
     for share in (0.0, 0.5, 1.0):
         y = _BOTTOM - share * (_BOTTOM - _TOP)
@@ -95,8 +97,13 @@ def _grid(top: float, start: float, end: float) -> list[Html]:
         lines.append(tag("text", f"{share * top:g}", x=_LEFT - 6, y=f"{y + 4:.1f}", text_anchor="end"))
     for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
         x = _LEFT + share * (_RIGHT - _LEFT)
-        lines.append(tag("text", f"{start + share * (end - start):.4g} s", x=x, y=_BOTTOM + 17, text_anchor=anchor))
+        lines.append(tag("text", moment(start + share * (end - start), axis), x=x, y=_BOTTOM + 17, text_anchor=anchor))
     return lines
+
+
+def moment(value: float, axis: str) -> str:
+    """A place on the axis in words: "2.5 s", or "frame 12"."""
+    return f"{value:.4g} s" if axis == "s" else f"frame {value:.0f}"
 
 
 def _level(share: float, kind: str) -> Html:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scenewright.scene.pictures import intrinsics_of
 from scenewright.scene.records import SceneKeyframe
+from scenewright.viewer.charts import moment
 from scenewright.viewer.html import Html, data_uri, join, tag
 
 MAX_PICTURES = 100
@@ -24,7 +25,7 @@ class Picture:
     """A keyframe as the page shows it.
 
     Args:
-        id, time_s: of the keyframe.
+        id, index, time_s: of the keyframe.
         colour: JPEG.
         depth: (h, w) float32, 0 = unknown, at the size of the JPEG.
         pose: the first three rows of T_world_cam.
@@ -33,6 +34,7 @@ class Picture:
     """
 
     id: int
+    index: int
     time_s: float
     colour: bytes
     depth: NDArray[np.float32]
@@ -66,6 +68,7 @@ def _picture(keyframe: SceneKeyframe) -> Picture:
     small = cv2.resize(keyframe.image, size, interpolation=cv2.INTER_AREA)
     return Picture(
         id=keyframe.id,
+        index=keyframe.index,
         time_s=keyframe.time_s,
         colour=_jpeg(cv2.cvtColor(small, cv2.COLOR_RGB2BGR)),
         depth=cv2.resize(keyframe.depth_m, size, interpolation=cv2.INTER_NEAREST),  # a mean would invent depths
@@ -107,8 +110,8 @@ def scene_facts(pictures: list[Picture]) -> list[dict[str, Any]]:
     return facts
 
 
-def strip(pictures: list[Picture], count: int, symbol: str) -> Html:
-    """The row of keyframes with its key."""
+def strip(pictures: list[Picture], count: int, symbol: str, timed: bool = True) -> Html:
+    """The row of keyframes with its key; they bear their frames' numbers where times are not known."""
     low, high = depth_range(pictures)
     ramp = depth_colours(np.linspace(low, high, 256, dtype=np.float32)[None].repeat(8, 0) + 1e-9, low, high)
     key = tag(
@@ -120,11 +123,11 @@ def strip(pictures: list[Picture], count: int, symbol: str) -> Html:
     )
     shown = "" if count == len(pictures) else f" {len(pictures)} of {count} are shown, evenly spread."
     note = f"Photograph and estimated depth, side by side. Choose one to look from where it was taken.{shown}"
-    buttons = [_button(i, picture, low, high) for i, picture in enumerate(pictures)]
+    buttons = [_button(i, picture, low, high, timed) for i, picture in enumerate(pictures)]
     return join([tag("p", note, class_="note"), key, tag("div", join(buttons), class_="strip")])
 
 
-def _button(position: int, picture: Picture, low: float, high: float) -> Html:
+def _button(position: int, picture: Picture, low: float, high: float, timed: bool) -> Html:
     depth = data_uri("image/jpeg", _jpeg(depth_colours(picture.depth, low, high)))
     size = {"width": picture.depth.shape[1], "height": picture.depth.shape[0], "decoding": "async"}
     pair = tag(
@@ -133,5 +136,6 @@ def _button(position: int, picture: Picture, low: float, high: float) -> Html:
         tag("img", src=depth, alt=f"depth of keyframe {picture.id}", **size),
         class_="pair",
     )
-    caption = f"{picture.id}  ·  {picture.time_s:.2f} s  ·  depth in {picture.known:.0%}"
+    when = moment(picture.time_s, "s") if timed else moment(picture.index, "frame")
+    caption = f"{picture.id}  ·  {when}  ·  depth in {picture.known:.0%}"
     return tag("button", pair, tag("span", caption, class_="caption"), type="button", data_keyframe=position)

@@ -24,7 +24,8 @@ class Health:
 
     Args:
         frames: at most `MAX_FRAMES`, evenly spread.
-        time_s: (N,) seconds from the first frame on.
+        time_s: (N,) seconds from the first frame on; frame numbers where the source knows no times.
+        axis: "s" or "frame": which of the two.
         error: (N,) distance from the true position, NaN where unknown.
         count: how many frames there were.
     """
@@ -33,6 +34,7 @@ class Health:
     time_s: NDArray[np.float64]
     error: NDArray[np.float64]
     count: int
+    axis: str
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A number of every frame; NaN where a lost frame has none."""
@@ -45,8 +47,10 @@ def health_of(report: ReportInput) -> Health:
     """Select the frames and match them with the true path."""
     frames = report.frames[:: max(1, -(-len(report.frames) // MAX_FRAMES))]
     absolute = np.array([frame.time_s for frame in frames], np.float64)
-    time_s = absolute - absolute[0] if len(absolute) else absolute
-    return Health(frames, time_s, _errors(frames, absolute, report.truth), len(report.frames))
+    axis = "s" if report.manifest.times == "source" else "frame"
+    numbers = np.array([frame.index for frame in frames], np.float64)
+    place = numbers if axis == "frame" else absolute - absolute[:1]
+    return Health(frames, place, _errors(frames, absolute, report.truth), len(report.frames), axis)
 
 
 def _errors(
@@ -69,6 +73,7 @@ def page_data(health: Health) -> dict[str, Any]:
     """The frames for the page's cursor."""
     return {
         "time": np.round(health.time_s, 4).tolist(),
+        "axis": health.axis,
         "status": [frame.status for frame in health.frames],
         "pose": [_pose(frame) for frame in health.frames],
         "values": {
@@ -95,7 +100,7 @@ def charts(health: Health, symbol: str) -> Html:
     if not len(health.frames):
         return tag("p", "No frame was recorded.", class_="note")
     statuses = [frame.status for frame in health.frames]
-    common = (health.time_s, statuses)
+    common = (health, statuses)
     figures = [
         _chart("residual", "Photometric residual", "grey levels", health.column("residual"), common),
         _chart("usage", "Keyframe seen by the frame", "%", health.column("usage") * 100, common, "low"),
@@ -111,7 +116,8 @@ def _chart(
     title: str,
     unit: str,
     values: NDArray[np.float64],
-    common: tuple[NDArray[np.float64], list[str]],
+    common: tuple[Health, list[str]],
     worst: str = "high",
 ) -> Html:
-    return chart(key, title, unit, common[0], values, common[1], worst)
+    health, statuses = common
+    return chart(key, title, unit, health.time_s, values, statuses, worst, axis=health.axis)

@@ -73,7 +73,10 @@ def build_page(report: ReportInput) -> str:
             "main",
             _stage(content),
             _tiles(content),
-            *_section("Keyframes", gallery.strip(content.pictures, content.keyframes, content.symbol)),
+            *_section(
+                "Keyframes",
+                gallery.strip(content.pictures, content.keyframes, content.symbol, report.manifest.times == "source"),
+            ),
             *_section(
                 "Tracking",
                 tag("p", _tracking_note(content), class_="note"),
@@ -174,7 +177,7 @@ def _header(content: _Content) -> Html:
 def _summary(content: _Content) -> str:
     """One sentence that says what was reconstructed."""
     frames = content.health
-    span = f" over {frames.time_s[-1]:.1f} s" if len(frames.time_s) > 1 else ""
+    span = f" over {frames.time_s[-1]:.1f} s" if len(frames.time_s) > 1 and frames.axis == "s" else ""
     surface = f"{_number(len(content.report.mesh.faces))} triangles"
     if not len(content.report.mesh.faces):
         surface = f"{_number(len(content.report.mesh.vertices))} points" if len(content.mesh.vertices) else "no surface"
@@ -258,7 +261,8 @@ def _tiles(content: _Content) -> Html:
         ("Frames tracked", f"{tracked / len(frames):.1%}" if frames else "none"),
         ("Camera path", f"{_path_length(content):.2f} {unit}"),
         ("Keyframes", _number(content.keyframes)),
-        ("Speed", f"{speed[0]:.1f} fps, median {speed[1]:.1f}" if speed else "not measured"),
+        ("Speed, median frame", f"{speed[1]:.1f} frames/s" if speed else "not measured"),
+        ("Speed, frames over time", f"{speed[0]:.1f} frames/s" if speed else "not measured"),
     ]
     errors = content.health.error[np.isfinite(content.health.error)]
     if len(errors):
@@ -278,7 +282,10 @@ def _tracking_note(content: _Content) -> str:
         if health_.count == len(health_.frames)
         else f" Every {-(-health_.count // len(health_.frames))}th frame is shown."
     )
-    return f"Point at a chart to see the frame's camera in the 3-D view.{part}"
+    times = "" if health_.axis == "s" else " The source knows no times: frames are numbered."
+    compiled = next((f.value for f in content.report.figures if f.name == "compile_s"), None)
+    waited = "" if compiled is None else f" Preparing kernels took {compiled:.1f} s before the first frame."
+    return f"Point at a chart to see the frame's camera in the 3-D view.{part}{times}{waited}"
 
 
 def _figures(figures: Sequence[SceneFigure]) -> Html:
@@ -320,6 +327,7 @@ def _making(content: _Content) -> Html:
             "option": "given as an option",
             "exif": "from the picture's EXIF data",
         }.get(manifest.intrinsics_source, "guessed: expect bent geometry if the field of view is wrong"),
+        "Times": "the source's own" if manifest.times == "source" else "none: frames are numbered",
         "Mesh": f"{_number(full)} triangles"
         + ("" if shown == full else f"; this page shows a simplified {_number(shown)}, mesh.ply has all"),
     }

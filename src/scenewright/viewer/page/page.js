@@ -270,7 +270,7 @@ function showInset() {
 
 function attachCharts(view) {
   const charts = [...document.querySelectorAll("svg[data-chart]")];
-  const { time, status, values } = SCENE.frames;
+  const { time, axis, status, values } = SCENE.frames;
   if (!charts.length || !time.length) return;
   const show = (i) => {
     for (const svg of charts) {
@@ -282,7 +282,7 @@ function attachCharts(view) {
       cursor.classList.add("shown");
       const value = values[svg.dataset.chart][i];
       const text = value === null ? "no value" : `${value} ${svg.dataset.unit}`;
-      byId(`readout-${svg.dataset.chart}`).textContent = `${time[i].toFixed(2)} s: ${text}, ${status[i]}`;
+      byId(`readout-${svg.dataset.chart}`).textContent = `${axis === "s" ? `${time[i].toFixed(2)} s` : `frame ${time[i]}`}: ${text}, ${status[i]}`;
     }
     if (!view) return;
     view.setMarker(SCENE.frames.pose[i]);

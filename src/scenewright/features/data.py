@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -219,10 +219,12 @@ class PatchPairs:
     Args:
         pictures: what the patches are cut from.
         length: how many an epoch has.
+        most: use only so many pictures; their corners are found once and kept.
     """
 
-    def __init__(self, pictures: Pictures, length: int = 200_000) -> None:
-        self.pictures, self.length = pictures, length
+    def __init__(self, pictures: Pictures, length: int = 200_000, most: int = 3_000) -> None:
+        self.pictures, self.length = replace(pictures, count=min(most, pictures.count)), length
+        self._known: Corners = {}
 
     @property
     def record(self) -> dict[str, Any]:
@@ -235,12 +237,25 @@ class PatchPairs:
     def draw(self, index: int, generator: torch.Generator) -> PatchPairSample:
         """One pair, by the generator alone; even indices match."""
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        return patch_pair(self.pictures, rng, same=index % 2 == 0)
+        return patch_pair(self.pictures, rng, index % 2 == 0, self._known)
 
 
-def patch_pair(pictures: Pictures, rng: np.random.Generator, same: bool) -> PatchPairSample:
-    """Two independent views of one point, or of two points of the same picture more than 16 pixels apart."""
-    grey, points = _corners(pictures, rng)
+Corners = dict[tuple[int, ...], tuple[Picture, NDArray[np.float64]]]
+"""Grey pictures and their corners (N, 2), by the pictures' keys."""
+
+
+def patch_pair(
+    pictures: Pictures, rng: np.random.Generator, same: bool, known: Corners | None = None
+) -> PatchPairSample:
+    """Two independent views of one point, or of two points of the same picture more than 16 pixels apart.
+
+    Args:
+        pictures: what the patches are cut from.
+        rng: the only source of randomness.
+        same: whether both show the same point.
+        known: keeps what was found in each picture for the next call.
+    """
+    grey, points = _corners(pictures, rng, {} if known is None else known)
     first = points[int(rng.integers(len(points)))]
     second = first
     if not same:
@@ -251,19 +266,24 @@ def patch_pair(pictures: Pictures, rng: np.random.Generator, same: bool) -> Patc
     return PatchPairSample(views[0], views[1], torch.tensor(float(same)))
 
 
-def _corners(pictures: Pictures, rng: np.random.Generator) -> tuple[Picture, NDArray[np.float64]]:
+def _corners(pictures: Pictures, rng: np.random.Generator, known: Corners) -> tuple[Picture, NDArray[np.float64]]:
     """A grey picture and at least two of its Shi-Tomasi corners."""
     while True:
-        image = pictures.get(int(rng.integers(pictures.count)))
-        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-        mask = np.zeros_like(grey)
-        mask[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] = 1
-        found = cv2.goodFeaturesToTrack(grey, 60, 0.01, 6, mask=mask)
-        if found is None:
-            continue
-        points = found[:, 0].astype(np.float64)
+        index = int(rng.integers(pictures.count))
+        key = pictures.key(index)
+        if key not in known:
+            known[key] = _with_corners(pictures.get(index))
+        grey, points = known[key]
         if len(points) >= 2 and np.linalg.norm(points - points[0], axis=1).max() > APART_PX:
             return grey, points
+
+
+def _with_corners(image: Picture) -> tuple[Picture, NDArray[np.float64]]:
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    mask = np.zeros_like(grey)
+    mask[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] = 1
+    found = cv2.goodFeaturesToTrack(grey, 60, 0.01, 6, mask=mask)
+    return grey, np.zeros((0, 2)) if found is None else found[:, 0].astype(np.float64)
 
 
 def _view(grey: Picture, centre: NDArray[np.float64], rng: np.random.Generator) -> Picture:

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+import feature_sets
 import kitti_world
 from scenewright import data
 from scenewright.data.clip import read_clip
@@ -31,6 +32,7 @@ from scenewright.data.ddff import Ddff
 from scenewright.data.diw import Diw
 from scenewright.data.focal_folder import read_distances, read_focal_folder
 from scenewright.data.folder import read_folder
+from scenewright.data.homography_pairs import HomographyPairs, read_homography
 from scenewright.data.images import read_depth_png, read_header, read_image, write_depth_png
 from scenewright.data.kitti import KittiDepth, KittiRaw, read_frame_list
 from scenewright.data.kitti_calibration import read_calibration, read_day, read_scan
@@ -41,8 +43,10 @@ from scenewright.data.matlab import read_mat
 from scenewright.data.meshes import TriangleMesh, read_ply, write_ply
 from scenewright.data.nyu import NyuLabelled
 from scenewright.data.pfm import read_pfm, write_pfm
+from scenewright.data.photo_tour import PhotoTour
 from scenewright.data.posed_photos import open_posed_photos
 from scenewright.data.readers import KINDS, open_reader
+from scenewright.data.rgbd_pairs import RgbdPairs
 from scenewright.data.safe import read_bytes, read_text
 from scenewright.data.sequences import open_sequence
 from scenewright.data.seven_scenes import read_matrix_pose, read_seven_scenes
@@ -249,6 +253,14 @@ def film(folder: Path) -> Path:
     return folder / "a.avi"
 
 
+def phototour(folder: Path) -> Path:
+    return feature_sets.photo_tour(folder) / "m50_12_12_0.txt"
+
+
+def homographies(folder: Path) -> Path:
+    return feature_sets.plane(folder, {1: "1.ppm", 2: "2.ppm"}, "H_1_{}") / "2.ppm"
+
+
 def beside(build: Callable[[Path], Path], name: str) -> Callable[[Path], Path]:
     """The same layout; another of its files, relative to the first, is damaged."""
     return lambda folder: build(folder).parent / name
@@ -283,6 +295,8 @@ def ply_of(vertices: int, faces: int = 0) -> bytes:
 JPEG_HUGE = b"\xff\xd8\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01" + bytes(64)
 WEBP_HUGE = b"RIFF\x40\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff\xff\x7f" * 2 + bytes(32)
 TIFF_HUGE = b"II*\0\x08\0\0\0\x02\0" + b"".join(struct.pack("<HHII", t, 4, 1, 60_000) for t in (256, 257)) + bytes(4)
+BMP_HUGE = b"BM" + struct.pack("<IHHIIiiHHI", 99, 0, 0, 54, 40, 60_000, 60_000, 1, 24, 0) + bytes(64)
+PPM_HUGE = (b"P6 60000 60000 255\n" + bytes(64), b"P5 999999999 999999999 255\n")
 PNG_HUGE = (png_of(65_535, 65_535), png_of(2**31 - 1, 1), png_of(0, 0))
 DEPTH_HUGE = (png_of(60_000, 60_000, 16, 0),)
 NAMES_OUT = tuple(f"0.0 {name}\n".encode() for name in ("../../etc/passwd", "/etc/passwd", "rgb/../../x.png", "a\0b"))
@@ -367,6 +381,19 @@ TABLE: dict[str, Reader] = {
                                       b"1 PINHOLE 1e9 18 20 20 12 9\n")),
     "cameras.json": Reader(cameras_json, lambda p: open_posed_photos(p.parent), (open_posed_photos,),
                            hostile=(b"[]", b"{}", b"[" * 99_999, b'{"../a.png": {}}', b'{"a.png": {"width": 1e999}}')),
+    "bmp": Reader(image("a.bmp"), read_image, (read_image,), huge=(BMP_HUGE,)),
+    "ppm": Reader(image("a.ppm"), read_image, (read_image,), huge=PPM_HUGE, hostile=(b"P6 2 2 65535\n" + bytes(24),)),
+    "phototour points": Reader(beside(phototour, "info.txt"), first_item(PhotoTour), (PhotoTour,),
+                               hostile=(b"-1 0\n", b"1e9 0\n", b"100 0\n" * 300, b"7 0\n")),
+    "phototour list": Reader(phototour, first_item(PhotoTour), (PhotoTour,),
+                             hostile=(b"0 100 0 99 100 0\n", b"0 100 0 1 101 0\n", b"0 100 0 -1 100 0\n", b"0 1\n")),
+    "phototour sheet": Reader(beside(phototour, "patches0000.bmp"), first_item(PhotoTour), (PhotoTour,),
+                              huge=(BMP_HUGE,), hostile=(png_of(24, 18),)),
+    "homography": Reader(beside(homographies, "H_1_2"), first_item(HomographyPairs), (HomographyPairs, read_homography),
+                         hostile=(b"0 0 0\n" * 3, b"1 0 0\n0 1 0\n", b"1 0 1e9\n0 1 0\n0 0 1\n", b"nan 0 0\n" * 3)),
+    "homography picture": Reader(homographies, first_item(HomographyPairs), (HomographyPairs,), huge=PPM_HUGE),
+    "rgbd pairs": Reader(lambda f: feature_sets.sliding_clip(f, 2) / "poses.txt", first_item(RgbdPairs), (RgbdPairs,),
+                         hostile=(b"00000 0 0 0 0 0 0 9\n", b"00000 nan 0 0 0 0 0 1\n")),
     "photos": Reader(photos, frames(), (read_folder,), hostile=BAD_CAMERA),
 }  # fmt: skip
 """All readers of `scenewright.data`."""
@@ -381,7 +408,8 @@ OTHERS = {
     "zeros": bytes(4096),
     "noise": np.random.default_rng(3).bytes(4096),
 }
-_ANYTHING = ("bytes", "text", "png", "jpeg", "webp", "tiff", "header", "kitti scan", "kitti frame")
+_ANYTHING = ("bytes", "text", "png", "jpeg", "webp", "tiff", "header", "kitti scan", "kitti frame", "bmp", "ppm",
+             "homography picture")  # fmt: skip
 """Rows whose readers take other contents by right: pictures are known by content, zeros are points of a laser."""
 
 rows = pytest.mark.parametrize("name", TABLE)

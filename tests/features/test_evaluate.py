@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from scenewright.data.items import HomographyPair, PatchPair
+from scenewright.data.posed_pairs import PosedPair
 from scenewright.features import evaluate as ev
 from scenewright.features.data import Pictures
 from scenewright.features.extract import extractor
@@ -88,7 +88,7 @@ def test_warps_are_measured_at_the_corners() -> None:
 def test_homographies_of_photographs() -> None:
     pairs = ev.homography_pairs(PICTURES, 4, 0)
     again = ev.homography_pairs(PICTURES, 4, 0)
-    assert all(np.array_equal(a[1], b[1]) for a, b in zip(pairs, again))
+    assert all(torch.equal(a.second, b.second) for a, b in zip(pairs, again))
     figures = ev.homography_figures(extractor("sift"), pairs)
     assert figures["H accuracy@3"] >= 0.75
     assert figures["MMA@3"] > 0.6
@@ -96,30 +96,22 @@ def test_homographies_of_photographs() -> None:
     assert 0.2 < figures["repeatability@3"] <= 1
 
 
-@dataclass
-class Frame:
-    image: np.ndarray
-    depth_m: np.ndarray
-    T_world_cam: np.ndarray
-    camera: Camera
-
-
-def wall_frames(count: int) -> list[Frame]:
-    """A camera sliding along a textured wall two metres away, 8 pixels a frame."""
+def wall_pairs(count: int) -> list[PosedPair]:
+    """A camera before a textured wall two metres away that steps to the right by 32 pixels of it."""
     camera = Camera.from_fov(320, 240, 60)
-    fx = camera.numbers[0]
-    wide = np.concatenate([picture(k) for k in range(3)], 1)
-    frames = []
-    for k in range(count):
-        T = np.eye(4)
-        T[0, 3] = 8 * k * 2.0 / fx
-        frames.append(Frame(wide[:, 8 * k : 8 * k + 320], np.full((240, 320), 2.0, np.float32), T, camera))
-    return frames
+    T = np.eye(4)
+    T[0, 3] = -32 * 2.0 / camera.numbers[0]
+    wide, depth = np.concatenate([picture(k) for k in range(3)], 1), np.full((240, 320), 2.0, np.float32)
+    starts = range(0, 8 * count, 8)
+    return [
+        PosedPair(wide[:, x : x + 320], wide[:, x + 32 : x + 352], depth, depth, camera.K.numpy(), T) for x in starts
+    ]
 
 
 def test_places_correspond_and_perfect_answers_score_one() -> None:
-    pairs = ev.sequence_pairs(wall_frames(12), 4, 3, 0)
+    pairs = ev.place_pairs(wall_pairs(12), 3, 0, 0.05)
     assert len(pairs) == 3
+    assert np.array_equal(pairs[2][0], wall_pairs(12)[-1].image)
     for _, _, xy, there in pairs:
         np.testing.assert_allclose(xy - there, np.broadcast_to([32.0, 0.0], xy.shape), atol=1e-3)
 
@@ -131,4 +123,36 @@ def test_places_correspond_and_perfect_answers_score_one() -> None:
     assert found["true"] == {"PCK@8": 1.0, "PCK@16": 1.0, "PCK@8 weak": 1.0}
     assert found["still"]["PCK@16"] == 0
     assert found["sift"]["PCK@8"] > 0.6
-    assert ev.sequence_pairs(wall_frames(3), 4, 3, 0) == []
+    assert len(ev.place_pairs(wall_pairs(2), 30, 0, 0.05)) == 2
+    assert ev.place_pairs(wall_pairs(2), 30, 0, 0.05, places=10**6) == []
+
+
+def test_planes_of_any_size_are_measured_at_one_size() -> None:
+    """A resize about the pixels' corners: a copy of twice the size is the same picture afterwards."""
+    small, large = picture(0), cv2.resize(picture(0), (640, 480), interpolation=cv2.INTER_CUBIC)
+    double = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1.0]])
+    sample = ev.resized_plane(HomographyPair("x", small, large, double), 320)
+    np.testing.assert_allclose(sample.H_second_first.numpy(), np.eye(3), atol=1e-12)
+    assert sample.first.shape == sample.second.shape == (3, 240, 320)
+    assert (sample.first - sample.second).abs().mean() < 0.02
+    assert sample.seen.all()
+    moved = np.array([[1, 0, 40.0], [0, 1, 0], [0, 0, 1]])
+    half = ev.resized_plane(HomographyPair("x", large, np.roll(large, 40, 1), moved), 320)
+    np.testing.assert_allclose(half.H_second_first.numpy(), [[1, 0, 20], [0, 1, 0], [0, 0, 1]], atol=1e-12)
+    assert half.seen[0, 5].tolist() == [False] * 20 + [True] * 300
+    whole = ev.resized_plane(HomographyPair("x", small, large, double), 640)
+    assert whole.second.shape == (3, 480, 640)
+    figures = ev.homography_figures(extractor("sift"), [half, whole], 400, (1, 5))
+    assert set(figures) == {"matching score", "repeatability@3", "MMA@1", "MMA@5", "H accuracy@1", "H accuracy@5"}
+    assert figures["H accuracy@5"] == 1
+    assert figures["MMA@5"] > 0.8
+
+
+def test_patches_of_a_data_set_come_in_blocks() -> None:
+    items = [PatchPair(str(k), np.full((64, 64), k, np.uint8), np.full((64, 64), 3, np.uint8), k % 2 == 0)
+             for k in range(5)]  # fmt: skip
+    blocks = list(ev.patch_blocks(items, 2))  # type: ignore[arg-type]
+    assert [len(b.same) for b in blocks] == [2, 2, 1]
+    assert blocks[1].first[1].unique().tolist() == pytest.approx([3 / 255])
+    table = ev.patch_table(blocks, {"right": lambda a, b: -(a[:, 0, 0, 0] * 255 % 2).round().double().numpy()})
+    assert table["right"] == pytest.approx({"FPR95": 0.0, "FDR95": 0.0, "AP": 1.0})

@@ -136,9 +136,9 @@ def test_rendered_rooms_train_and_test(tmp_path: Path) -> None:
     assert sample.xy_first.shape == sample.xy_second.shape == (50, 2)
     assert data.record["views"] == 2
     assert data.record["worlds"] == 1
-    pairs = ev.wide_pairs(frames, 5, 1, places=80)
+    pairs = ev.place_pairs(frames, 5, 1, 0.02, places=80)
     assert 1 <= len(pairs) <= 2
-    again = ev.wide_pairs(frames, 5, 1, places=80)
+    again = ev.place_pairs(frames, 5, 1, 0.02, places=80)
     assert all(np.array_equal(a[3], b[3]) for a, b in zip(pairs, again))
     dense = {
         "true": lambda a, b, xy: torch.cat([torch.from_numpy(p[3]) for p in pairs if len(p[2]) == len(xy)])[: len(xy)],

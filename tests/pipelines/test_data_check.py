@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+import feature_sets as sets
 import kitti_world as world
 from scenewright.cli.main import main
 from scenewright.data.images import write_depth_png
@@ -120,6 +121,31 @@ def test_pairs_of_points_and_a_film(tmp_path: Path) -> None:
     film.release()
     found = check_data(tmp_path / "a.avi", 3)
     assert (found.kind, found.items, found.read) == ("a video", 5, 3)
+
+
+def test_sets_of_local_features(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    code, found = check(sets.photo_tour(tmp_path / "liberty"), capsys)
+    assert (code, found["kind"]) == (0, "patches of Brown et al. (PhotoTour)")
+    assert (found["items"], found["read"], found["with_truth"], found["sizes"]) == (12, 12, 12, {"64x64": 12})
+    code, found = check(sets.hpatches(tmp_path / "planes"), capsys)
+    assert (code, found["kind"]) == (0, "planes with homographies (HPatches, Oxford affine)")
+    assert (found["items"], found["with_truth"], found["sizes"]) == (4, 4, {"160x120": 4})
+    (tmp_path / "planes" / "v_abstract" / "H_1_2").write_text("1 0 0\n" * 3)
+    (tmp_path / "planes" / "v_abstract" / "H_1_3").unlink()
+    code, found = check(tmp_path / "planes", capsys)
+    assert code == 1
+    assert found["problems"][0] == "1 files without their partner"
+    assert "H_1_2" in found["problems"][1]
+    code, found = check(f"rgbd-pairs:{sets.sliding_clip(tmp_path / 'clip')}", capsys)
+    assert (code, found["items"], found["with_truth"], found["with_camera"]) == (0, 7, 7, 7)
+    assert found["range"] == {"m": [2, 2, 2]}
+    assert check(tmp_path / "clip", capsys)[1]["kind"] == "clip"
+
+
+def test_depth_methods_refuse_them(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    sets.photo_tour(tmp_path)
+    assert main(["eval", "variance-of-laplacian", "--data", str(tmp_path)]) == 2
+    assert "data with depth" in capsys.readouterr().err
 
 
 def test_a_path_that_is_absent_is_named(tmp_path: Path) -> None:

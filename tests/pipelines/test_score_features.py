@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
+import feature_sets as sets
 from scenewright.cli.main import main
 from scenewright.engine.scoreboard import read
 from scenewright.engine.weights import save
+from scenewright.errors import InputError
 from scenewright.features.keypoint_pyramid import KeypointPyramid
 from scenewright.features.lift import LIFT
 from scenewright.features.magicpoint import MagicPoint
 from scenewright.features.magicwarp import MagicWarp
 from scenewright.features.matchnet import MatchNet
 from scenewright.pipelines import score_features as sf
+from scenewright.worlds.wide import render_wide_rooms
 
 
 @pytest.fixture
@@ -81,3 +84,49 @@ def test_what_cannot_be_measured_is_one_clear_error(
 ) -> None:
     assert main(["eval", untrained[method], "--data", data, "--protocol", protocol]) == 2
     assert "expected" in capsys.readouterr().err
+
+
+PCK = {"PCK@8", "PCK@16", "PCK@8 weak"}
+
+
+def test_places_of_wide_rooms(tmp_path: Path) -> None:
+    render_wide_rooms(tmp_path / "test-00000004.wide", [4], "test", 2, (160, 120))
+    rows = sf.score_features("room-pairs-pck", [], str(tmp_path))
+    assert set(rows) == {"sift", "patches", "same-place"}
+    assert all(set(figures) == PCK for figures in rows.values())
+    assert rows["sift"]["PCK@8"] > rows["same-place"]["PCK@8"]
+    with pytest.raises(InputError, match="no views of split 'test'"):
+        sf.score_features("room-pairs-pck", [], str(tmp_path / "nothing"))
+
+
+def test_places_of_a_sequence(tmp_path: Path) -> None:
+    rows = sf.score_features("sequence-pck", [], str(sets.sliding_clip(tmp_path, 4)))
+    assert rows["same-place"] == {"PCK@8": 1.0, "PCK@16": 1.0, "PCK@8 weak": 1.0}  # one frame moves by 8 pixels
+    assert rows["sift"]["PCK@8"] > 0.8
+
+
+@pytest.mark.parametrize("prefix", ["", "phototour:", "reader:"])
+def test_patches_of_photo_tour(untrained: dict[str, str], prefix: str, tmp_path: Path) -> None:
+    sets.photo_tour(tmp_path / "liberty", 60, 40)
+    names = [untrained["matchnet"]] if prefix else []
+    rows = sf.score_features("phototour", names, f"{prefix}{tmp_path / 'liberty'}", tmp_path / "results")
+    assert set(rows) == {*names, "raw-patches", "sift"}
+    assert rows["raw-patches"]["FPR95"] == 0  # the second view is the first with noise
+    stored = read(tmp_path / "results/features/phototour/sift.json")
+    assert stored.data["items"] == 40
+
+
+def test_planes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sets.hpatches(tmp_path)
+    assert main(["eval", "sift", "--data", f"reader:{tmp_path}", "--protocol", "hpatches"]) == 0
+    table = capsys.readouterr().out
+    assert table.split()[:2] == ["matching", "score"]
+    rows = sf.score_features("hpatches", ["sift"], str(tmp_path))
+    assert set(rows) == {"sift", "orb", "harris", "fast"}
+    assert {f"{name}@{t}" for name in ("MMA", "H accuracy") for t in (1, 3, 5)} < set(rows["sift"])
+    assert rows["sift"]["H accuracy@3"] == 1
+    sets.photo_tour(tmp_path / "patches")
+    with pytest.raises(InputError, match="HPatches"):
+        sf.score_features("hpatches", [], f"reader:{tmp_path / 'patches'}")
+    with pytest.raises(InputError, match="nothing"):
+        sf.score_features("hpatches", [])

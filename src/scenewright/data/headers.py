@@ -1,10 +1,12 @@
 """What an image file says about itself, read from a few bytes so that nothing large is decoded unseen.
 
-Formats: JPEG (ITU T.81 B.1), PNG (ISO 15948), TIFF 6.0, WebP (RFC 9649); EXIF is a TIFF block inside the others.
+Formats: JPEG (ITU T.81 B.1), PNG (ISO 15948), TIFF 6.0, WebP (RFC 9649), uncompressed BMP, binary PGM and PPM (Netpbm);
+EXIF is a TIFF block inside the first ones.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ _ORIENTATION, _EXIF_IFD, _FOCAL_35MM = 274, 34665, 41989
 _WIDTH, _HEIGHT, _BITS, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 258, 277, 322, 323
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _FRAME_HEADERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..SOF15 without DHT, JPG, DAC
+_PNM = re.compile(rb"(P[56])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})" + rb"\s")
+_PNM_HEADER = 4096  # bytes that may be spent on comments
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 
 
@@ -25,7 +29,7 @@ class ImageHeader:
     """The header of an image file.
 
     Args:
-        kind: "jpeg", "png", "tiff" or "webp".
+        kind: "jpeg", "png", "tiff", "webp", "bmp" or "pnm".
         width, height: in pixels as stored, before `orientation` is applied.
         channels, bits: samples per pixel and bits per sample.
         orientation: the EXIF value 1..8, 1 where there is none.
@@ -56,11 +60,11 @@ def parse_header(data: bytes, subject: str | Path) -> ImageHeader:
         subject: its name, for errors.
 
     Raises:
-        FormatError: no JPEG, PNG, TIFF or WebP; a header that is cut off; or more than 64 million pixels.
+        FormatError: no format of these; a header that is cut off; or more than 64 million pixels.
     """
     parse = _parser(data)
     if parse is None:
-        raise FormatError(subject, _describe(data), "a JPEG, PNG, TIFF or WebP image")
+        raise FormatError(subject, _describe(data), "a JPEG, PNG, TIFF, WebP, BMP, PGM or PPM image")
     try:
         header = parse(data)
     except (struct.error, IndexError, ValueError) as error:
@@ -78,6 +82,10 @@ def _parser(data: bytes) -> Callable[[bytes], ImageHeader] | None:
         return _tiff
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _webp
+    if data[:2] == b"BM":
+        return _bmp
+    if data[:2] in (b"P5", b"P6") and data[2:3].isspace():
+        return _pnm
     return None
 
 
@@ -142,6 +150,30 @@ def _webp(data: bytes) -> ImageHeader:
     if size is None:
         raise ValueError("no VP8, VP8L or VP8X chunk")
     return _with_exif(ImageHeader("webp", *size), exif)
+
+
+def _bmp(data: bytes) -> ImageHeader:
+    start, size, width, height, planes, bits, packed = struct.unpack_from("<IIiiHHI", data, 10)
+    if size < 40 or planes != 1 or bits not in (8, 24, 32) or packed != 0:
+        raise ValueError(f"{bits} bits per pixel, compression {packed}: not a plain bitmap of 8, 24 or 32 bits")
+    header = ImageHeader("bmp", width, abs(height), 1 if bits == 8 else 3)
+    _check_body(data, start, (width * bits + 31) // 32 * 4 * abs(height))
+    return header
+
+
+def _pnm(data: bytes) -> ImageHeader:
+    match = _PNM.match(data[:_PNM_HEADER])
+    if match is None or int(match[4]) != 255:
+        raise ValueError("no width, height and 255 after its magic number")
+    channels = 3 if match[1] == b"P6" else 1
+    header = ImageHeader("pnm", int(match[2]), int(match[3]), channels)
+    _check_body(data, match.end(), header.width * header.height * channels)
+    return header
+
+
+def _check_body(data: bytes, start: int, length: int) -> None:
+    if start + length > len(data):
+        raise ValueError(f"{len(data) - start} bytes of pixels, {length} promised")
 
 
 def _uint24(data: bytes, at: int) -> int:

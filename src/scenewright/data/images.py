@@ -47,8 +47,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         (H, W, 3) uint8 RGB, upright; grey images are repeated over the channels, transparency is dropped.
 
     Raises:
-        FormatError: no JPEG, PNG, TIFF or WebP; above 64 million pixels by its header; damaged or cut off; or a
-            16-bit single-channel image, which is a depth map and no photograph.
+        FormatError: no JPEG, PNG, TIFF, WebP, BMP, PGM or PPM; above 64 million pixels by its header; damaged or cut
+            off; or a 16-bit single-channel image, which is a depth map and no photograph.
     """
     data = read_bytes(path)
     header = parse_header(data, path)

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from scenewright.data.posed_pairs import PosedPair
 from scenewright.errors import FormatError
 from scenewright.geometry.camera import Camera
 
@@ -79,7 +80,40 @@ class FocalStack:
         return np.asarray(self.stack[len(self.stack) // 2])
 
 
-Item = View | OrdinalView | FocalStack
+@dataclass(frozen=True)
+class PatchPair:
+    """Two patches of photographs.
+
+    Args:
+        name: of the item.
+        image, second: (64, 64) uint8 grey.
+        same: whether both show the same point of the scene.
+    """
+
+    name: str
+    image: Image
+    second: Image
+    same: bool
+
+
+@dataclass(frozen=True)
+class HomographyPair:
+    """Two photographs of one plane.
+
+    Args:
+        name: of the item.
+        image: (H, W, 3) uint8 RGB.
+        second: (H', W', 3) uint8 RGB.
+        H_second_first: (3, 3) float64 maps homogeneous pixels of the first into the second.
+    """
+
+    name: str
+    image: Image
+    second: Image
+    H_second_first: NDArray[np.float64]
+
+
+Item = View | OrdinalView | FocalStack | PatchPair | HomographyPair | PosedPair
 T_co = TypeVar("T_co", bound=Item, covariant=True)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from scenewright.geometry.camera import Camera
 from scenewright.geometry.covisible import agrees, transfer
 
 Doubles = NDArray[np.float64]
@@ -29,6 +31,12 @@ class PosedPair:
     second_depth_m: NDArray[np.float32]
     K: NDArray[np.float32]
     T_second_first: Doubles
+
+    @property
+    def camera(self) -> Camera:
+        """Of both views."""
+        height, width = self.depth_m.shape
+        return Camera(width, height, torch.from_numpy(self.K))
 
     def swapped(self) -> PosedPair:
         """The second view first."""

@@ -10,10 +10,13 @@ from typing import Any
 from scenewright.data.ddff import Ddff, is_ddff
 from scenewright.data.diw import Diw, is_diw
 from scenewright.data.fingerprint import file_row, fingerprint
+from scenewright.data.homography_pairs import HomographyPairs, is_homographies
 from scenewright.data.items import Reader
 from scenewright.data.kitti import KittiDepth, KittiRaw, is_kitti_depth, is_kitti_raw
 from scenewright.data.make3d import Make3d, is_make3d
 from scenewright.data.nyu import NyuLabelled, is_nyu_labelled
+from scenewright.data.photo_tour import PhotoTour, is_photo_tour
+from scenewright.data.rgbd_pairs import RgbdPairs
 from scenewright.data.stereo import StereoPairs, is_stereo
 from scenewright.errors import FormatError, InputError
 
@@ -41,8 +44,11 @@ KINDS: dict[str, Kind] = {
     "kitti-depth": Kind("KITTI depth, annotated", is_kitti_depth, KittiDepth),
     "kitti-raw": Kind("KITTI raw", is_kitti_raw, KittiRaw),
     "stereo": Kind("rectified stereo pairs", is_stereo, StereoPairs),
+    "phototour": Kind("patches of Brown et al. (PhotoTour)", is_photo_tour, PhotoTour),
+    "homographies": Kind("planes with homographies (HPatches, Oxford affine)", is_homographies, HomographyPairs),
+    "rgbd-pairs": Kind("pairs of an RGB-D sequence with poses", lambda path: False, RgbdPairs),
 }
-"""By name, in the order in which they are tried."""
+"""By name, in the order in which they are tried; "rgbd-pairs" only by name, for a sequence is known as one."""
 
 
 def recognise(path: Path) -> str | None:

@@ -82,7 +82,12 @@ def sample_of(item: Item) -> Sample:
     """A data set's item as a sample, a batch of one; a camera that is not known is guessed.
 
     A pair of pictures with its baseline becomes a StereoSample; one without camera a DepthSample without truth.
+
+    Raises:
+        InputError: an item that is not about depth.
     """
+    if not isinstance(item, View | OrdinalView | FocalStack):
+        raise InputError("data", type(item).__name__, "views, pairs of points or focal stacks: data with depth")
     height, width = item.image.shape[:2]
     image = image_tensor(item.image)
     if isinstance(item, OrdinalView):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scenewright.data.colours import vary_colours
+from scenewright.data.items import HomographyPair, PatchPair, Reader
 from scenewright.data.posed_pairs import PosedPair
 from scenewright.data.sample import collate, image_tensor
 from scenewright.features import metrics
@@ -25,10 +26,9 @@ from scenewright.features.data import (
 )
 from scenewright.features.extract import Extractor
 from scenewright.features.robust import homography
-from scenewright.features.task import Detector, Features, PatchPairSample
+from scenewright.features.task import Detector, Features, HomographySample, PatchPairSample
 from scenewright.geometry.covisible import pixels
 from scenewright.worlds.synthetic_shapes import KINDS
-from scenewright.worlds.wide import SAME_DEPTH, WideFrames
 
 Figures = dict[str, float]
 PairScore = Callable[[Tensor, Tensor], NDArray[np.float64]]
@@ -43,9 +43,37 @@ def patch_pairs(pictures: Pictures, count: int, seed: int) -> PatchPairSample:
 
 def patch_figures(pairs: PatchPairSample, score: PairScore) -> Figures:
     """FPR95, FDR95 and average precision of one way of comparing patches."""
-    values, same = score(pairs.first, pairs.second), pairs.same.numpy() > 0.5
+    return score_figures(score(pairs.first, pairs.second), pairs.same.numpy() > 0.5)
+
+
+def score_figures(values: NDArray[np.float64], same: NDArray[np.bool_]) -> Figures:
+    """The same figures of scores (N,) that are there already."""
     precision = metrics.average_precision(values, same, int(same.sum()))
     return {"FPR95": metrics.fpr95(values, same), "FDR95": metrics.fdr95(values, same), "AP": precision}
+
+
+def patch_table(blocks: Iterable[PatchPairSample], scores: Mapping[str, PairScore]) -> dict[str, Figures]:
+    """Figures of several ways of comparing patches, over pairs that come in blocks."""
+    values: dict[str, list[NDArray[np.float64]]] = {name: [] for name in scores}
+    same: list[NDArray[np.bool_]] = []
+    for block in blocks:
+        same.append(block.same.numpy() > 0.5)
+        for name, score in scores.items():
+            values[name].append(score(block.first, block.second))
+    truth = np.concatenate(same)
+    return {name: score_figures(np.concatenate(parts), truth) for name, parts in values.items()}
+
+
+def patch_blocks(reader: Reader[Any], size: int = 1000) -> Iterator[PatchPairSample]:
+    """All pairs of a reader of patches, `size` at a time."""
+    for start in range(0, len(reader), size):
+        yield collate([patch_sample(reader[k]) for k in range(start, min(start + size, len(reader)))])
+
+
+def patch_sample(pair: PatchPair) -> PatchPairSample:
+    """Two patches of a data set as a sample."""
+    first, second = (torch.from_numpy(p)[None].float() / 255 for p in (pair.image, pair.second))
+    return PatchPairSample(first, second, torch.tensor(float(pair.same)))
 
 
 def raw_patches(side: int) -> PairScore:
@@ -150,10 +178,18 @@ def nearest_ransac(first: Tensor, second: Tensor, reach_px: float = 20.0) -> NDA
     return None if found is None else found.H
 
 
+def homography_sample(first: NDArray[np.uint8], second: NDArray[np.uint8], H: NDArray[np.float64]) -> HomographySample:
+    """Two photographs (H, W, 3) of a plane as a sample; they may differ in size."""
+    ones = np.ones(first.shape[:2], np.uint8)
+    seen = cv2.warpPerspective(ones, H, second.shape[1::-1], flags=cv2.INTER_NEAREST) > 0
+    a, b = (image_tensor(picture)[0] for picture in (first, second))
+    return HomographySample(a, b, torch.from_numpy(np.asarray(H, np.float64)), torch.from_numpy(seen)[None])
+
+
 def homography_pairs(
     pictures: Pictures, count: int, seed: int, size: tuple[int, int] = (320, 240)
-) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64]]]:
-    """(first, second, H) of pictures seen twice, colours varied."""
+) -> list[HomographySample]:
+    """Pictures seen twice, colours varied."""
     pairs = []
     for k in range(count):
         rng = np.random.default_rng([seed, 13, k])
@@ -161,30 +197,60 @@ def homography_pairs(
         H = random_homography(rng, size)
         warped = cv2.warpPerspective(image, H, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         varied = np.rint(255 * vary_colours(np.asarray(warped, np.uint8), 0.6, rng)).astype(np.uint8)
-        pairs.append((np.asarray(image, np.uint8), varied, H))
+        pairs.append(homography_sample(np.asarray(image, np.uint8), varied, H))
     return pairs
 
 
-def homography_figures(kind: Extractor, pairs: list[Any], count: int = 300) -> Figures:
-    """Matching score, MMA@3, repeatability@3 and accuracy of the estimated homography, means over pairs."""
-    rows: dict[str, list[float]] = {n: [] for n in ("matching score", "MMA@3", "repeatability@3", "H accuracy@3")}
-    for first, second, H in pairs:
-        found = [kind.features(image_tensor(image), count) for image in (first, second)]
-        matches = kind.match(*found)
-        xy = [f.xy[matches.pairs[:, k]].numpy() for k, f in enumerate(found)]
-        errors = metrics.match_errors(xy[0], xy[1], H)
-        size = (first.shape[0], first.shape[1])
-        shared = [
-            int(metrics.inside(metrics.transform(M, f.xy.numpy()), size).sum())
-            for M, f in zip((H, np.linalg.inv(H)), found)
-        ]
-        right = int((errors <= 3).sum())
-        rows["matching score"].append(metrics.matching_score(right, shared[0], shared[1]))
-        rows["MMA@3"].append(float(metrics.matching_accuracy(errors, [3])[0]))
-        rows["repeatability@3"].append(metrics.repeatability(found[0].xy.numpy(), found[1].xy.numpy(), H, size, 3))
-        model = homography(xy[0], xy[1])
-        rows["H accuracy@3"].append(float(metrics.corner_error(None if model is None else model.H, H, size) <= 3))
+def resized_plane(pair: HomographyPair, longest: int) -> HomographySample:
+    """Both photographs at most `longest` pixels on the longer side, and the homography between these.
+
+    A resize maps pixel centres by x' = (x + 1/2) s - 1/2, so H' = S_second H S_first^-1.
+    """
+    pictures, scales = [], []
+    for image in (pair.image, pair.second):
+        height, width = image.shape[:2]
+        share = min(1.0, longest / max(height, width))
+        size = (round(share * width), round(share * height))
+        small = image if share == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        pictures.append(np.asarray(small, np.uint8))
+        sx, sy = size[0] / width, size[1] / height
+        scales.append(np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]]))
+    H = scales[1] @ pair.H_second_first @ np.linalg.inv(scales[0])
+    return homography_sample(pictures[0], pictures[1], H)
+
+
+def homography_figures(
+    kind: Extractor, samples: Iterable[HomographySample], count: int = 300, thresholds: Sequence[int] = (3,)
+) -> Figures:
+    """Matching score, repeatability@3, MMA and accuracy of the estimated homography at each threshold (pixels); means
+    over pairs of at most `count` keypoints in each picture."""
+    rows: dict[str, list[float]] = {}
+    for sample in samples:
+        for name, value in _homography_row(kind, sample, count, thresholds).items():
+            rows.setdefault(name, []).append(value)
     return {name: float(np.mean(values)) for name, values in rows.items()}
+
+
+def _homography_row(kind: Extractor, sample: HomographySample, count: int, thresholds: Sequence[int]) -> Figures:
+    images, H = (sample.first[None], sample.second[None]), sample.H_second_first.numpy()
+    sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
+    found = [kind.features(image, count) for image in images]
+    matches = kind.match(*found)
+    xy = [f.xy[matches.pairs[:, k]].numpy() for k, f in enumerate(found)]
+    errors = metrics.match_errors(xy[0], xy[1], H)
+    shared = [
+        int(metrics.inside(metrics.transform(M, f.xy.numpy()), size).sum())
+        for M, f, size in zip((H, np.linalg.inv(H)), found, sizes[::-1])
+    ]
+    points = [f.xy.numpy() for f in found]
+    model = homography(xy[0], xy[1])
+    corners = metrics.corner_error(None if model is None else model.H, H, sizes[0])
+    row = {
+        "matching score": metrics.matching_score(int((errors <= 3).sum()), shared[0], shared[1]),
+        "repeatability@3": metrics.repeatability(points[0], points[1], H, sizes[0], 3, sizes[1]),
+    }
+    row |= {f"MMA@{t}": float(metrics.matching_accuracy(errors, [t])[0]) for t in thresholds}
+    return row | {f"H accuracy@{t}": float(corners <= t) for t in thresholds}
 
 
 Dense = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -236,28 +302,23 @@ PlacePair = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64], NDA
 """Two pictures, and where the same places lie in each, (N, 2)."""
 
 
-def sequence_pairs(frames: list[Any], gap: int, count: int, seed: int, places: int = 200) -> list[PlacePair]:
-    """Pairs of frames `gap` apart with places seen in both.
+class _Pairs(Protocol):
+    """Posed pairs by number."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> PosedPair: ...
+
+
+def place_pairs(pairs: _Pairs, count: int, seed: int, tolerance: float, places: int = 200) -> list[PlacePair]:
+    """At most `count` of the pairs, evenly spread, with places seen in both.
 
     Args:
-        frames: objects with image (H, W, 3) uint8, depth_m (H, W), T_world_cam (4, 4) and camera, the same for all.
-        count: at most so many pairs, evenly spread.
-        places: of each pair.
+        tolerance: relative difference of depth up to which both see the same surface.
+        places: of each pair; pairs that share fewer are left out.
     """
-    pairs = []
-    for k in np.linspace(0, len(frames) - gap - 1, count if len(frames) > gap else 0).astype(int).tolist():
-        a, b = frames[k], frames[k + gap]
-        T = np.linalg.inv(b.T_world_cam) @ a.T_world_cam
-        posed = PosedPair(a.image, b.image, a.depth_m, b.depth_m, np.asarray(a.camera.K), T)
-        pairs.append(_with_places(posed, 0.05, np.random.default_rng([seed, k]), places))
-    return [pair for pair in pairs if pair is not None]
-
-
-def wide_pairs(frames: WideFrames, count: int, seed: int, places: int = 200) -> list[PlacePair]:
-    """At most `count` of the wide-baseline pairs of rooms, evenly spread, with places seen in both."""
-    rows = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int)).tolist()
-    pairs = (_with_places(frames[k], SAME_DEPTH, np.random.default_rng([seed, k]), places) for k in rows)
-    return [pair for pair in pairs if pair is not None]
+    rows = np.unique(np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int)).tolist()
+    found = (_with_places(pairs[k], tolerance, np.random.default_rng([seed, k]), places) for k in rows)
+    return [pair for pair in found if pair is not None]
 
 
 def _with_places(posed: PosedPair, tolerance: float, rng: np.random.Generator, count: int) -> PlacePair | None:

@@ -92,21 +92,25 @@ def inside(xy: ArrayLike, size: tuple[int, int], border: float = 0.0) -> NDArray
     return np.asarray(((p >= border) & (p <= high)).all(1), bool)
 
 
-def repeatability(first: ArrayLike, second: ArrayLike, H: ArrayLike, size: tuple[int, int], radius_px: float) -> float:
+def repeatability(
+    first: ArrayLike, second: ArrayLike, H: ArrayLike, size: tuple[int, int], radius_px: float,
+    second_size: tuple[int, int] | None = None,
+) -> float:  # fmt: skip
     """Share of the points of both images, in the view both share, that the other image has within `radius_px`.
 
     (SuperPoint's definition; distances in the second image for the first's points and the other way round.)
 
     Args:
         first, second: (N, 2), (M, 2) points; give every method as many, thinned with the same radius.
-        H: maps first to second. size: (height, width) of both.
+        H: maps first to second.
+        size, second_size: (height, width) of the first picture, and of the second where it differs.
     """
     a, b = np.asarray(first, np.float64).reshape(-1, 2), np.asarray(second, np.float64).reshape(-1, 2)
     back = np.linalg.inv(np.asarray(H, np.float64))
     hits, count = 0, 0
-    for own, other, there in ((a, b, np.asarray(H, np.float64)), (b, a, back)):
+    for own, other, there, frame in ((a, b, np.asarray(H, np.float64), second_size or size), (b, a, back, size)):
         mapped = transform(there, own)
-        mapped = mapped[inside(mapped, size)]
+        mapped = mapped[inside(mapped, frame)]
         near = np.full(len(mapped), np.inf)
         if len(other) and len(mapped):
             near = np.linalg.norm(mapped[:, None] - other[None], axis=2).min(1)

@@ -24,6 +24,12 @@ PROTOCOLS: dict[str, Protocol] = {
             "shift 2.5 px, contrast, brightness, gamma, blur, noise. Classical rows at their best patch size.",
         ),
         _protocol(
+            "phototour", "patches of Brown et al. (PhotoTour)", "the pairs of the set's list; stated with the result",
+            (Metric("FPR95"), Metric("FDR95"), Metric("AP", better="higher")),
+            "m50_100000_100000_0.txt where it is there, else the first list; 64x64 grey patches. Classical rows at "
+            "their best patch size.",
+        ),
+        _protocol(
             "shapes", "synthetic shapes, 160x120", "360 clean and 360 rough pictures of unseen seeds",
             (Metric("AP rough", better="higher"), Metric("AP clean", better="higher"), Metric("error", "px")),
             "A detection counts within 2 px of an unclaimed corner, in score order, pooled; 40 points, 4 px apart.",
@@ -42,6 +48,16 @@ PROTOCOLS: dict[str, Protocol] = {
             ),
             "60 pairs: rotation within 90 degrees for six of ten, scale within a fifth, corners within a tenth; varied "
             "colours. 300 points; ratio and mutual test as the method has them; homography by USAC_MAGSAC, 3 px.",
+        ),
+        _protocol(
+            "hpatches", "planes photographed from several places (HPatches, Oxford affine)", "stated with the result",
+            (
+                *(Metric(f"H accuracy@{t}", better="higher") for t in (1, 3, 5)),
+                *(Metric(f"MMA@{t}", better="higher") for t in (1, 3, 5)),
+                Metric("repeatability@3", better="higher"), Metric("matching score", better="higher"),
+            ),
+            "Every pair of the set, at most 640 pixels on the longer side; 1000 points; ratio and mutual test as the "
+            "method has them; homography by USAC_MAGSAC, 3 px; mean distance of the four corners.",
         ),
         _protocol(
             "sequence-pck", "two frames of an RGB-D sequence with poses", "stated with the result",

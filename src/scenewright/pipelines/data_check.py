@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from scenewright.data.images import read_depth_png
-from scenewright.data.items import OrdinalView, View
+from scenewright.data.items import HomographyPair, OrdinalView, PatchPair, View
 from scenewright.data.pfm import read_pfm
 from scenewright.data.readers import KINDS, open_reader
 from scenewright.data.sequences import layout_name, open_sequence
@@ -60,7 +60,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A source behind one door: how many items, and how each is read as a `View` or `OrdinalView`."""
+    """A source behind one door: how many items, and how each is read as an `Item`."""
 
     kind: str
     unit: str
@@ -168,7 +168,7 @@ def _fill(finding: Finding, read: Callable[[int], Any], chosen: list[int]) -> No
         finding.read += 1
         height, width = item.image.shape[:2]
         sizes[f"{width}x{height}"] += 1
-        if isinstance(item, OrdinalView):
+        if isinstance(item, OrdinalView | PatchPair | HomographyPair):
             finding.with_truth += 1
             continue
         finding.with_camera += item.camera is not None

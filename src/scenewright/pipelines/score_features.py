@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from scenewright.data.readers import KINDS, open_reader, reader_fingerprint
+from scenewright.data.rgbd_pairs import RgbdPairs
 from scenewright.data.sample import image_tensor
-from scenewright.data.sequences import open_sequence
 from scenewright.engine.scoreboard import measured, store
 from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
@@ -24,8 +25,7 @@ from scenewright.features.metrics import error_auc, pose_error_deg
 from scenewright.features.protocols import PROTOCOLS, SEED
 from scenewright.features.robust import relative_pose
 from scenewright.features.task import Detector
-from scenewright.geometry.camera import Camera
-from scenewright.worlds.wide import WideFrames
+from scenewright.worlds.wide import SAME_DEPTH, WideFrames
 
 Figures = dict[str, float]
 HELD_OUT_PHOTOS = ("camera", "coins", "moon", "page", "rocket")
@@ -50,7 +50,8 @@ def score_features(
         protocol: one of `scenewright.features.protocols.PROTOCOLS`.
         names: methods with shipped weights, folders of weights, or features by name where a protocol matches images.
         source: a folder of rooms (patches, photo-homographies) or of wide-rooms (room-pairs-pck), a sequence with depth
-            and poses (sequence-pck), or a folder with images/ and cameras.json (real-pairs).
+            and poses (sequence-pck), a folder with images/ and cameras.json (real-pairs), or a data set by its path,
+            KIND:PATH or reader:PATH (phototour, hpatches).
         results: root folder to store results under.
 
     Raises:
@@ -102,11 +103,33 @@ def _need(source: str | None, what: str) -> str:
 
 def _patches(names: list[str], source: str | None) -> Rows:
     pairs = ev.patch_pairs(held_out(_need(source, "a folder of rooms with a test split")), 3000, SEED)
-    rows = {name: ev.patch_figures(pairs, _patch_score(load(name))) for name in names}
-    raw = [ev.patch_figures(pairs, ev.raw_patches(side)) for side in (64, 32, 16, 8)]
-    sift = [ev.patch_figures(pairs, ev.sift_patches(side, root)) for side in (64, 32, 16) for root in (False, True)]
-    rows |= {name: min(variants, key=lambda f: f["FPR95"]) for name, variants in (("raw-patches", raw), ("sift", sift))}
-    return Rows(rows, len(pairs.same), _hash(pairs.first, pairs.second, pairs.same))
+    return Rows(_patch_rows(names, [pairs]), len(pairs.same), _hash(pairs.first, pairs.second, pairs.same))
+
+
+def _phototour(names: list[str], source: str | None) -> Rows:
+    reader = _reader(source, "phototour")
+    return Rows(_patch_rows(names, ev.patch_blocks(reader)), len(reader), reader_fingerprint(reader))
+
+
+def _patch_rows(names: list[str], blocks: Iterable[Any]) -> dict[str, Figures]:
+    """Methods, and classical ways of comparing patches, each at its best size."""
+    variants = {f"raw-patches {side}": ev.raw_patches(side) for side in (64, 32, 16, 8)}
+    for side in (64, 32, 16):
+        variants |= {f"sift {side} {root}": ev.sift_patches(side, root) for root in (False, True)}
+    table = ev.patch_table(blocks, {name: _patch_score(load(name)) for name in names} | variants)
+    rows = {name: table[name] for name in names}
+    for kind in ("raw-patches", "sift"):
+        rows[kind] = min((table[v] for v in variants if v.startswith(kind)), key=lambda f: f["FPR95"])
+    return rows
+
+
+def _reader(source: str | None, kind: str) -> Any:
+    """The data set of a kind, by its path, KIND:PATH or reader:PATH."""
+    given = _need(source, KINDS[kind].title)
+    found, reader = open_reader(given if ":" in given else f"{kind}:{given}")
+    if found != kind:
+        raise InputError(given, KINDS[found].title, KINDS[kind].title)
+    return reader
 
 
 def _patch_score(method: Any) -> ev.PairScore:
@@ -152,9 +175,21 @@ def _warp_of(method: Any) -> ev.Warp:
 
 def _photo_homographies(names: list[str], source: str | None) -> Rows:
     pairs = ev.homography_pairs(held_out(_need(source, "a folder of rooms with a test split")), 60, SEED)
-    kinds = [*names, *(n for n in ("sift", "orb", "harris", "fast") if n not in names)]
-    rows = {name: ev.homography_figures(extractor(name), pairs) for name in kinds}
-    return Rows(_plain(rows), len(pairs), _hash(*(x for pair in pairs for x in pair)))
+    rows = {name: ev.homography_figures(extractor(name), pairs) for name in _with_classical(names)}
+    return Rows(_plain(rows), len(pairs), _hash(*(x for p in pairs for x in (p.first, p.second, p.H_second_first))))
+
+
+def _hpatches(names: list[str], source: str | None) -> Rows:
+    reader = _reader(source, "homographies")
+    rows = {}
+    for name in _with_classical(names):
+        samples = (ev.resized_plane(reader[k], 640) for k in range(len(reader)))
+        rows[name] = ev.homography_figures(extractor(name), samples, 1000, (1, 3, 5))
+    return Rows(_plain(rows), len(reader), reader_fingerprint(reader))
+
+
+def _with_classical(names: list[str]) -> list[str]:
+    return [*names, *(n for n in ("sift", "orb", "harris", "fast") if n not in names)]
 
 
 def _plain(rows: dict[str, Figures]) -> dict[str, Figures]:
@@ -163,9 +198,8 @@ def _plain(rows: dict[str, Figures]) -> dict[str, Figures]:
 
 
 def _sequence_pck(names: list[str], source: str | None) -> Rows:
-    sequence = open_sequence(_need(source, "a sequence with depth and poses"))
-    frames = [_Posed(f, sequence.camera) for f in sequence if f.T_world_cam is not None and f.depth_m is not None]
-    pairs = ev.sequence_pairs(frames, max(1, len(frames) // 25), 30, SEED)
+    reader = RgbdPairs(_need(source, "a sequence with depth and poses"))
+    pairs = ev.place_pairs(reader, 30, SEED, 0.05)
     if not pairs:
         raise InputError(str(source), "no two frames that see the same places", "a sequence with depth and poses")
     return _pck(names, pairs)
@@ -173,7 +207,7 @@ def _sequence_pck(names: list[str], source: str | None) -> Rows:
 
 def _room_pairs_pck(names: list[str], source: str | None) -> Rows:
     frames = WideFrames(_need(source, "a folder of wide-rooms with a test split"), "test")
-    pairs = ev.wide_pairs(frames, 200, SEED)
+    pairs = ev.place_pairs(frames, 200, SEED, SAME_DEPTH)
     if not pairs:
         raise InputError(str(source), "no two views that see the same places", "pairs of 48 pixels a side or more")
     return _pck(names, pairs)
@@ -189,13 +223,6 @@ def _pck(names: list[str], pairs: list[ev.PlacePair]) -> Rows:
     dense["same-place"] = lambda a, b, xy: xy
     rows = ev.pck_figures(dense, pairs)
     return Rows(_plain(rows), len(pairs), _hash(*(x for pair in pairs for x in pair)))
-
-
-class _Posed:
-    """A frame as `sequence_pairs` asks for it."""
-
-    def __init__(self, frame: Any, camera: Camera) -> None:
-        self.image, self.depth_m, self.T_world_cam, self.camera = frame.image, frame.depth_m, frame.T_world_cam, camera
 
 
 def _real_pairs(names: list[str], source: str | None) -> Rows:
@@ -222,9 +249,11 @@ def _real_pairs(names: list[str], source: str | None) -> Rows:
 
 _MEASURES: dict[str, Callable[[list[str], str | None], Rows]] = {
     "patches": _patches,
+    "phototour": _phototour,
     "shapes": _shapes,
     "point-sets": _point_sets,
     "photo-homographies": _photo_homographies,
+    "hpatches": _hpatches,
     "sequence-pck": _sequence_pck,
     "room-pairs-pck": _room_pairs_pck,
     "real-pairs": _real_pairs,

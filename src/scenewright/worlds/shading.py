@@ -25,7 +25,7 @@ def bilinear(
     fx, fy = math.floor(x), math.floor(y)
     ax, ay = x - fx, y - fy
     x0, y0 = int(fx) % width, int(fy) % height
-    x1, y1 = (x0 + 1) % width, (y0 + 1) % height
+    x1, y1 = x0 + 1 if x0 + 1 < width else 0, y0 + 1 if y0 + 1 < height else 0
     a, b = offset + y0 * width + x0, offset + y0 * width + x1
     c, d = offset + y1 * width + x0, offset + y1 * width + x1
     wa, wb, wc, wd = (1 - ax) * (1 - ay), ax * (1 - ay), (1 - ax) * ay, ax * ay
@@ -103,7 +103,7 @@ def set_normals(
 @njit(cache=True, nogil=True, inline="always")
 def set_footprint(face: Array, ray: Array, i: int, t: float, change: Array, out: Array) -> None:
     """How the hit of ray i moves on its plane when the ray moves by `change` (Igehy 1999, ray differentials)."""
-    row = i % change.shape[0]
+    row = i if change.shape[0] > 1 else 0
     facing = face[0] * ray[i, 0] + face[1] * ray[i, 1] + face[2] * ray[i, 2]
     facing = facing if abs(facing) > 1e-4 else 1e-4
     slide = (face[0] * change[row, 0] + face[1] * change[row, 1] + face[2] * change[row, 2]) / facing
@@ -144,12 +144,12 @@ def hit_surface(
     albedo, texture, levels, texels = mat.albedo, mat.texture, mat.levels, mat.texels
     pos[:], nrm[:], geo[:], alb[:] = 0.0, 0.0, 0.0, 0.0
     for i in range(prim.shape[0]):
-        f, a, b = prim[i], hit_u[i], hit_v[i]
+        f, a, b, o = prim[i], hit_u[i], hit_v[i], i if origin.shape[0] > 1 else 0
         if f < 0:
             continue
         for k in range(3):
             e1[k], e2[k] = corners[f, 1, k] - corners[f, 0, k], corners[f, 2, k] - corners[f, 0, k]
-            pos[i, k] = origin[i % origin.shape[0], k] + t[i] * ray[i, k]
+            pos[i, k] = origin[o, k] + t[i] * ray[i, k]
         cross(e1, e2, face)
         area = max(math.sqrt(dot(face, face)), 1e-12)
         for k in range(3):

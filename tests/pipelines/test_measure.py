@@ -53,17 +53,17 @@ def by_name(rows: list[SceneFigure]) -> dict[str, float]:
 
 def test_what_a_run_says_about_itself() -> None:
     frames = [frame(0, pose(0), 5), frame(1, pose(3), 20), frame(2, None, 50), frame(3, pose(3, 4), 20)]
-    found = by_name(measure.run_figures(Reconstruction(frames, [], [], "metric", 1.0, 2), 12.5))
+    found = by_name(measure.run_figures(Reconstruction(frames, [], [], "metric", 1.0, 2), 12.5, 9.0))
     assert (found["frames"], found["posed"], found["lost"], found["segments"], found["keyframes"]) == (4, 3, 1, 2, 0)
     assert found["path_m"] == pytest.approx(7.0)
     assert found["fps"] == pytest.approx(4 / 0.095)
     assert found["fps_median"] == pytest.approx(1000 / 20)
-    assert found["seconds"] == 12.5
+    assert (found["seconds"], found["compile_s"]) == (12.5, 9.0)
     assert 10 < found["peak_memory_mb"] < 100_000
 
 
 def test_a_run_without_a_pose_has_figures_too() -> None:
-    found = by_name(measure.run_figures(Reconstruction([frame(0, None)], [], [], "unknown", 1.0, 1), 1.0))
+    found = by_name(measure.run_figures(Reconstruction([frame(0, None)], [], [], "unknown", 1.0, 1), 1.0, 0.0))
     assert (found["posed"], found["lost"], found["path_m"]) == (0, 1, 0)
 
 

@@ -80,7 +80,7 @@ def test_figures(scene: Scene) -> None:
     found = figures_by_name(scene)
     expected = {
         "frames", "posed", "lost", "segments", "keyframes", "path_m", "ate_sim3_m", "ate_se3_m", "scale_ratio",
-        "pcd10_raw", "pcd10_scaled", "pcd10_raw_constant", "fps", "fps_median", "seconds", "peak_memory_mb",
+        "pcd10_raw", "pcd10_scaled", "pcd10_raw_constant", "fps", "fps_median", "seconds", "compile_s", "peak_memory_mb",
     }  # fmt: skip
     assert expected <= found.keys()
     assert found["frames"] == FRAMES == found["posed"] + found["lost"]
@@ -147,7 +147,7 @@ def test_two_runs_give_the_same_bytes(scene: Scene, clip: Path, tmp_path: Path) 
     other = reconstruct(clip, tmp_path / "clip.scene", SENSOR, progress=progress)
     assert products(other) == products(scene)
     assert said["tracking"] == FRAMES
-    drop = {"fps", "fps_median", "seconds", "peak_memory_mb"}
+    drop = {"fps", "fps_median", "seconds", "compile_s", "peak_memory_mb"}
     first, second = ({k: v for k, v in figures_by_name(s).items() if k not in drop} for s in (scene, other))
     assert first == second
 

@@ -24,12 +24,15 @@ from scenewright.slam.evaluate import (
 from scenewright.slam.types import FrameResult, Keyframe, Reconstruction, Status
 
 Array = NDArray[np.float64]
+COMPILE = (
+    "wall time until the kernels were compiled (once on a machine) or loaded, before the first frame; not in the above"
+)
 ATE = "root mean square of camera positions over all posed frames with truth"
 PCD = "share of all keyframe pixels with true depth whose depth is within 10 % of it; no depth counts as wrong"
 
 
-def run_figures(reconstruction: Reconstruction, seconds: float) -> list[SceneFigure]:
-    """What every run says about itself."""
+def run_figures(reconstruction: Reconstruction, seconds: float, compile_s: float) -> list[SceneFigure]:
+    """What every run says about itself; the two times are apart, in seconds."""
     frames = reconstruction.frames
     posed = [f for f in frames if f.T_world_cam is not None]
     mean, median = frames_per_second(f.milliseconds for f in frames) or (None, None)
@@ -45,6 +48,7 @@ def run_figures(reconstruction: Reconstruction, seconds: float) -> list[SceneFig
         SceneFigure("fps", mean, "frames/s", "frames / summed time of the frames", "speed"),
         SceneFigure("fps_median", median, "frames/s", "1 / median time of a frame", "speed"),
         SceneFigure("seconds", seconds, "s", "wall time of tracking, networks and mapping included", "speed"),
+        SceneFigure("compile_s", compile_s, "s", COMPILE, "speed"),
         SceneFigure("peak_memory_mb", peak_mb, "MB", "largest resident size of the process", "speed"),
     ]
 

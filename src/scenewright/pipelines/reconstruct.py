@@ -32,6 +32,7 @@ from scenewright.slam.surface import surface_of
 from scenewright.slam.system import CnnSlam
 from scenewright.slam.tsdf import TsdfOptions
 from scenewright.slam.types import FrameResult, Keyframe, Reconstruction
+from scenewright.slam.warmup import Compilation
 
 Progress = Callable[[int, int, str], None]
 Array = NDArray[np.float64]
@@ -102,11 +103,12 @@ def reconstruct(
     sequence = open_sequence(
         path, intrinsics=options.intrinsics, fov_deg=options.fov_deg, every=options.every, max_frames=options.max_frames
     )
-    chosen = choose_depth(options.depth, sequence, options.device)
-    poses = _given_poses(sequence) if options.poses == "given" else None
     folder = Path(out) if out is not None else Path(f"{sequence.name}.scene")
-    with Scene.create(folder, _manifest(str(source), sequence, chosen, options), overwrite=not resume) as scene:
-        _Job(scene, sequence, chosen, options, poses, resume, progress).run()
+    with Compilation() as kernels:
+        chosen = choose_depth(options.depth, sequence, options.device)
+        poses = _given_poses(sequence) if options.poses == "given" else None
+        with Scene.create(folder, _manifest(str(source), sequence, chosen, options), overwrite=not resume) as scene:
+            _Job(scene, sequence, chosen, options, poses, kernels, resume, progress).run()
     return Scene.open(folder)
 
 
@@ -124,6 +126,7 @@ def _manifest(source: str, sequence: Sequence, chosen: ChosenDepth, options: Opt
         source=source,
         scale=chosen.source.scale,
         intrinsics_source=sequence.intrinsics_source,
+        times="source" if sequence.timed else "nominal",
         labels=LABELS if chosen.labels and options.labels else (),
         options={k: list(v) if isinstance(v, tuple) else v for k, v in asdict(options).items()},
         versions={name: version(name) for name in packages},
@@ -136,10 +139,10 @@ class _Job:
 
     def __init__(
         self, scene: Scene, sequence: Sequence, chosen: ChosenDepth, options: Options, poses: GivenPoses | None,
-        resume: bool, progress: Progress,
+        kernels: Compilation, resume: bool, progress: Progress,
     ) -> None:  # fmt: skip
         self.scene, self.sequence, self.chosen, self.options, self.progress = scene, sequence, chosen, options, progress
-        self.poses = poses
+        self.poses, self.kernels = poses, kernels
         self.checkpoint = Checkpoint(scene.folder / WORK)
         if not resume:
             self.checkpoint.remove()
@@ -159,6 +162,8 @@ class _Job:
         config = replace(config, image=replace(config.image, longest=self.options.size))
         slam = CnnSlam(self.sequence.camera, self.chosen.source, config, pose_source=self.poses)
         truth, start, spent = self._restore(slam)
+        self.progress(0, 1, "preparing kernels")
+        self.kernels.finish()
         began = saved = time.perf_counter()
         total = len(self.sequence)
         for position, frame in enumerate(self.sequence.frames_from(start), start):
@@ -227,7 +232,7 @@ class _Job:
             return
         self.progress(0, 1, "measuring")
         positions = {index: at for at, index in enumerate(frame_indices(self.sequence))}
-        rows: list[SceneFigure] = measure.run_figures(reconstruction, seconds)
+        rows: list[SceneFigure] = measure.run_figures(reconstruction, seconds, self.kernels.seconds)
         rows += measure.trajectory_rows(reconstruction.frames, truth)
         rows += measure.depth_rows(reconstruction.keyframes, self.sequence, positions)
         mesh = read_ply(self.scene.folder / "mesh.ply")

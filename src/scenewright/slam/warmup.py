@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scenewright.data.sequence import Frame
 from scenewright.geometry.camera import Camera
-from scenewright.slam import bundle, refinement, sweep
+from scenewright.slam import bundle, refinement, rigid, sweep
 from scenewright.slam.config import SlamConfig, StereoConfig
 from scenewright.slam.exposure import Exposure
 from scenewright.slam.image import Intrinsics, grey
@@ -104,7 +104,7 @@ def compile_mapping() -> None:
     ]
     known = DepthMap.from_depth(depth, variance)
     refinement.refine(
-        known, grey(first), np.ones(CAMERA.size, np.bool_), grey(second), _intrinsics(), np.linalg.inv(T), Exposure(),
+        known, grey(first), np.ones(CAMERA.size, np.bool_), grey(second), _intrinsics(), rigid.inverse(T), Exposure(),
         1.0, StereoConfig(),
     )  # fmt: skip
     sweep.sweep(both, SlamConfig().sweep)

@@ -202,12 +202,12 @@ class KeypointPyramid(Method[KeypointPatchSample]):
     @classmethod
     def stages(cls, preset: str) -> tuple[Stage, ...]:
         """The detector, then the descriptor; each leaves the other alone."""
-        steps, batch = (100_000, 224) if preset == "paper" else (5_000, 56)
+        (steps, batch), patches = ((100_000, 224), 100_000) if preset == "paper" else ((2_600, 56), 1_500)
         detector, descriptor = (("descriptor.", 0.0),), (("trunk.", 0.0), ("recursion.", 0.0), ("head.", 0.0))
         return (
             Stage("detector", steps, batch, "keypoint-patches", "adam", 1e-3, "cosine", 200, detector,
                   gradient_clip=5.0),
-            Stage("descriptor", steps, 64, "keypoint-patches", "adam", 1e-3, "cosine", 200, descriptor),
+            Stage("descriptor", patches, 64, "keypoint-patches", "adam", 1e-3, "cosine", 200, descriptor),
         )  # fmt: skip
 
     def example(self, batch: int, seed: int) -> KeypointPatchSample:

@@ -88,8 +88,9 @@ class LIFT(Method[LiftSample]):
             "He initialisation: without batch norm the original's vanishes",
             "trained on views of DoG points that survive random homographies; the paper reconstructs photo collections",
             "offsets of the two views are compared in the keypoint's own, unturned frame",
-            "the mining of hard batches doubles within a batch: the hardest half of its triplets counts",
-            "small: fewer scales are searched; a last stage trains the score with a larger weight",
+            "hard mining happens within a batch: the harder half of its triplets counts, twice",
+            "small: fewer scales are searched; orientations first learn the known turn between two views, whose slope "
+            "points home from anywhere, then the paper's distance; a last stage trains the score with a larger weight",
         ),
         published=(),
         original_code="Theano and TensorFlow 1; patented, academic use only: not read by us",
@@ -138,19 +139,34 @@ class LIFT(Method[LiftSample]):
     def loss(self, sample: LiftSample, stage: Stage) -> dict[str, Tensor]:
         """By stage, in the paper's order.
 
-        "descriptor": "triplet" (B,). "orientation": "distance" (B,) of the two views' descriptors. "detector" and
-        "score": "overlap" and "class" (B,) (eq. 3 to 8).
+        "descriptor": "triplet" (B,); in training the harder half of the batch counts, twice (section 3.5's mining).
+        "turn": "turn" (B,), 1 - cos of the error of the turn between two views. "orientation": "distance" (B,) of the
+        two views' descriptors. "detector" and "score": "overlap" and "class" (B,) (eq. 3 to 8).
         """
-        weights = {"triplet": 1.0, "distance": 1.0, "overlap": 1.0, "class": 1e-5} | dict(stage.terms)
-        terms = {"descriptor": self._descriptor_terms, "orientation": self._orientation_terms}
+        weights = {"triplet": 1.0, "turn": 1.0, "distance": 1.0, "overlap": 1.0, "class": 1e-5} | dict(stage.terms)
+        terms = {
+            "descriptor": self._descriptor_terms,
+            "turn": self._turn_terms,
+            "orientation": self._orientation_terms,
+        }
         found = terms.get(stage.name, self._detector_terms)(sample)
         return {name: weights[name] * value for name, value in found.items()}
 
     def _descriptor_terms(self, sample: LiftSample) -> dict[str, Tensor]:
-        known = crop(sample.patches[:, :3].flatten(0, 1), sample.xy.flatten(0, 1), sample.angle.flatten())
+        xy, angle = sample.xy + sample.slip[..., :2], sample.angle + sample.slip[..., 2]
+        known = crop(sample.patches[:, :3].flatten(0, 1), xy.flatten(0, 1), angle.flatten())
         d1, d2, d3 = self.describe_patches(known).unflatten(0, (-1, 3)).unbind(1)
         near, far = _distance(d1, d2), torch.minimum(_distance(d1, d3), _distance(d2, d3))
-        return {"triplet": (near - far + self.config.margin).clamp(min=0)}
+        value = (near - far + self.config.margin).clamp(min=0)
+        return {"triplet": 2 * value * (value >= value.detach().median()) if self.training else value}
+
+    def _turn_terms(self, sample: LiftSample) -> dict[str, Tensor]:
+        xy = sample.xy + sample.slip[..., :2]
+        seen = crop(
+            sample.patches[:, :2].flatten(0, 1), xy[:, :2].flatten(0, 1), torch.zeros_like(xy[:, :2, 0].flatten())
+        )
+        first, second = self.angles(seen).unflatten(0, (-1, 2)).unbind(1)
+        return {"turn": 1 - torch.cos(second - first - (sample.angle[:, 1] - sample.angle[:, 0]))}
 
     def _orientation_terms(self, sample: LiftSample) -> dict[str, Tensor]:
         pair, xy = sample.patches[:, :2].flatten(0, 1), sample.xy[:, :2].flatten(0, 1)
@@ -215,19 +231,25 @@ class LIFT(Method[LiftSample]):
     @classmethod
     def stages(cls, preset: str) -> tuple[Stage, ...]:
         """Descriptor, orientation, detector (section 3.5); each leaves the others alone."""
-        steps, batch, schedule = (100_000, 128, "constant") if preset == "paper" else (2_500, 32, "cosine")
-        parts = ("detector.", "orientation.", "descriptor.")
+        parts = ("detector", "orientation", "descriptor")
 
-        def stage(name: str, part: str, **options: float | tuple[tuple[str, float], ...]) -> Stage:
-            frozen = tuple((p, 0.0) for p in parts if p != part)
-            return Stage(name, steps, batch, "lift-patches", "adam", 1e-3, schedule, lr_scale=frozen, **options)  # type: ignore[arg-type]
+        def stage(
+            name: str, part: str, steps: int, rate: float = 1e-3, terms: tuple[tuple[str, float], ...] = ()
+        ) -> Stage:
+            frozen = tuple((f"{p}.", 0.0) for p in parts if p != part)
+            if preset == "paper":
+                return Stage(name, steps, 128, "lift-patches", "adam", rate, "constant", lr_scale=frozen)
+            return Stage(name, steps, 32, "lift-patches", "adam", rate, "cosine", 50, frozen, average=0.99, terms=terms)
 
-        order = (
-            stage("descriptor", "descriptor."),
-            stage("orientation", "orientation."),
-            stage("detector", "detector."),
+        if preset == "paper":
+            return tuple(stage(p, p, 100_000) for p in ("descriptor", "orientation", "detector"))
+        return (
+            stage("descriptor", "descriptor", 1_500),
+            stage("turn", "orientation", 1_600),
+            stage("orientation", "orientation", 200, 2e-4),
+            stage("detector", "detector", 1_000),
+            stage("score", "detector", 500, terms=(("class", 0.1),)),
         )
-        return order if preset == "paper" else (*order, stage("score", "detector.", terms=(("class", 0.1),)))
 
     def example(self, batch: int, seed: int) -> LiftSample:
         """Smooth noise; the second view is the first with a little noise."""
@@ -237,7 +259,7 @@ class LIFT(Method[LiftSample]):
         patches = patches.clone()
         patches[:, 1] = (0.9 * patches[:, 0] + 0.1 * torch.rand(patches[:, 0].shape, generator=g)).clamp(0, 1)
         xy = torch.rand(batch, 3, 2, generator=g) * 0.3 - 0.15
-        return LiftSample(patches, xy, torch.rand(batch, 3, generator=g) - 0.5)
+        return LiftSample(patches, xy, torch.rand(batch, 3, generator=g) - 0.5, torch.zeros(batch, 3, 3))
 
 
 def _centred(grey: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ class MagicPoint(Method[PointSample]):
         """Synthetic shapes only (section 3.2)."""
         if preset == "paper":
             return (Stage("shapes", 50_000, 64, "shapes", "adam", 1e-3, "constant"),)
-        return (Stage("shapes", 6_000, 16, "shapes", "adamw", 2e-3, "cosine", 200, weight_decay=1e-4, average=0.999),)
+        return (Stage("shapes", 4_800, 8, "shapes", "adamw", 2e-3, "cosine", 200, weight_decay=1e-4, average=0.999),)
 
     def example(self, batch: int, seed: int) -> PointSample:
         """White dots on noise."""

@@ -124,7 +124,7 @@ class MagicWarp(Method[PointSetPairSample]):
         """Point sets only, apart from MagicPoint (section 4.2)."""
         if preset == "paper":
             return (Stage("points", 50_000, 64, "point-sets", "adam", 1e-3, "constant"),)
-        return (Stage("points", 8_000, 64, "point-sets", "adamw", 1e-3, "cosine", 300, weight_decay=1e-4,
+        return (Stage("points", 6_500, 64, "point-sets", "adamw", 1e-3, "cosine", 300, weight_decay=1e-4,
                       gradient_clip=1.0, average=0.999),)  # fmt: skip
 
     def example(self, batch: int, seed: int) -> PointSetPairSample:

@@ -18,7 +18,10 @@ STABLE_SIDES = tuple(12 + 8 * k for k in range(1, 8))
 """Sides, in pixels, of the patches of the scales that are told apart."""
 _TRIALS, _SURVIVES = 8, 0.7
 _REGION = 6.0  # a SIFT keypoint's patch is 12 standard deviations wide, 6 of OpenCV's sizes
-_OTHERS = 7
+_OTHERS = 4
+_SHEAR = 0.1
+_SLIP, _SLIP_ANGLE = 0.04, float(np.radians(12.5))
+"""What descriptors learn to forgive: 2.5 of 64 pixels, and degrees."""
 
 
 class KeypointPatches:
@@ -33,7 +36,7 @@ class KeypointPatches:
         most: use only so many pictures, for they take a while.
     """
 
-    def __init__(self, pictures: Pictures, length: int = 200_000, most: int = 600) -> None:
+    def __init__(self, pictures: Pictures, length: int = 200_000, most: int = 400) -> None:
         self.pictures, self.length, self.most = pictures, length, min(most, pictures.count)
         self._known: dict[tuple[int, ...], tuple[Picture, NDArray[np.float64], NDArray[np.float64]]] = {}
 
@@ -140,34 +143,43 @@ def _empty_place(grey: Picture, every: NDArray[np.float64], side: int, rng: np.r
 
 def _surroundings(grey: Picture, place: NDArray[np.float64], rng: np.random.Generator) -> torch.Tensor:
     """(1, 72, 72) in [0, 1] around a place, turned, within 2 pixels and 5 % of its scale, its contrast varied."""
-    view = _turned(grey, place, 72, float(np.exp(rng.uniform(-0.05, 0.05))), rng.uniform(0, 2 * np.pi),
-                   rng.uniform(-2, 2, 2))  # fmt: skip
-    return _contrasted(view, rng)
+    spin = _spin(rng.uniform(0, 2 * np.pi), float(np.exp(rng.uniform(-0.05, 0.05))))
+    return _varied(_window(grey, place + rng.uniform(-2, 2, 2), 72, spin), rng)
 
 
 def _described(grey: Picture, keypoint: NDArray[np.float64], rng: np.random.Generator) -> torch.Tensor:
-    """(1, 32, 32) in [0, 1]: 1.5 times a keypoint's patch, slightly turned, moved and scaled."""
+    """(1, 32, 32) in [0, 1]: 1.5 times a keypoint's patch, slightly turned, moved, stretched and scaled."""
     side = 1.5 * STABLE_SIDES[int(keypoint[2]) - 1]
-    zoom = side / 32 * float(np.exp(rng.uniform(-0.12, 0.12)))
-    smooth = cv2.GaussianBlur(grey, (0, 0), 0.5 * zoom) if zoom > 1.2 else grey
-    shift = rng.uniform(-0.06, 0.06, 2) * side
-    return _contrasted(_turned(smooth, keypoint[:2], 32, zoom, rng.normal(0, np.radians(10)), shift), rng)
+    spin = _spin(np.radians(rng.uniform(-15, 15)), side / 32 * float(np.exp(rng.uniform(-0.175, 0.175))))
+    A = spin @ (np.eye(2) + rng.uniform(-_SHEAR, _SHEAR, (2, 2)))
+    return _varied(_window(grey, keypoint[:2] + rng.uniform(-0.05, 0.05, 2) * side, 32, A), rng)
 
 
-def _turned(
-    grey: Any, place: NDArray[np.float64], side: int, zoom: float, turn: float, shift: NDArray[np.float64]
-) -> Picture:
-    spin = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    M = np.column_stack([spin, place + shift - spin @ np.full(2, (side - 1) / 2)])
+def _spin(turn: float, zoom: float) -> NDArray[np.float64]:
+    return zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+
+
+def _window(grey: Picture, centre: NDArray[np.float64], side: int, A: NDArray[np.float64]) -> Picture:
+    """(side, side): the picture read at centre + A (pixel - middle); where A shrinks, every sample is the mean of
+    2x2 or 3x3, so that nothing aliases."""
+    finer = int(np.clip(round(float(np.sqrt(abs(np.linalg.det(A))))), 1, 3))
+    size = (finer * side, finer * side)
+    M = np.column_stack([A / finer, centre - A / finer @ np.full(2, (finer * side - 1) / 2)])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(grey, M, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT), np.uint8)
+    view = cv2.warpAffine(grey, M, size, flags=flags, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(view if finer == 1 else cv2.resize(view, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _contrasted(view: Picture, rng: np.random.Generator) -> torch.Tensor:
-    x = view.astype(np.float32)
-    x = (x - x.mean()) * rng.uniform(0.6, 1.4) + x.mean() + rng.uniform(-40, 40)
-    x = x + rng.normal(0, 1, x.shape) * rng.uniform(0, 8)
-    return torch.from_numpy(np.clip(x, 0, 255).astype(np.float32) / 255)[None]
+def _varied(view: Picture, rng: np.random.Generator) -> torch.Tensor:
+    """(1, side, side) in [0, 1] with contrast, brightness, gamma, sharpness and noise of another camera."""
+    levels = 255 * np.power(np.arange(256) / 255, rng.uniform(0.6, 1.6))
+    mean = float(levels[view].mean())
+    levels = (levels - mean) * rng.uniform(0.6, 1.4) + mean + rng.uniform(-40, 40)
+    x = levels.astype(np.float32)[view]
+    if rng.random() < 0.4:
+        x = cv2.GaussianBlur(x, (0, 0), float(rng.uniform(0.3, 2.0) * len(view) / 64))
+    x = x + np.float32(rng.uniform(0, 10)) * rng.standard_normal(x.shape, np.float32)
+    return torch.from_numpy(np.clip(x / 255, 0, 1))[None]
 
 
 class LiftPatches:
@@ -180,7 +192,7 @@ class LiftPatches:
         most: use only so many pictures.
     """
 
-    def __init__(self, pictures: Pictures, length: int = 200_000, turn_deg: float = 180.0, most: int = 600) -> None:
+    def __init__(self, pictures: Pictures, length: int = 200_000, turn_deg: float = 180.0, most: int = 400) -> None:
         self.keypoints = KeypointPatches(pictures, length, most)
         self.turn_deg = turn_deg
 
@@ -205,10 +217,12 @@ class LiftPatches:
         bare = np.append(_empty_place(grey, every, side, rng), first[2])
         views.append(self._seen(grey, bare, rng, 0.0))
         patches, xy, angle = zip(*views)
+        slip = rng.uniform(-1, 1, (3, 3)) * [_SLIP, _SLIP, _SLIP_ANGLE]
         return LiftSample(
             torch.stack(patches),
             torch.from_numpy(np.stack(xy[:3]).astype(np.float32)),
             torch.tensor(angle[:3], dtype=torch.float32),
+            torch.from_numpy(slip.astype(np.float32)),
         )
 
     def _seen(
@@ -217,10 +231,10 @@ class LiftPatches:
         """A view, where in it the keypoint lies, and by how much it is turned."""
         turn = float(np.radians(rng.uniform(-self.turn_deg, self.turn_deg)))
         place = rng.uniform(-shift, shift, 2)  # of the patch's half width
-        zoom = 2 * STABLE_SIDES[int(keypoint[2]) - 1] / 128 * float(np.exp(rng.uniform(-0.1, 0.1)))
-        smooth = cv2.GaussianBlur(grey, (0, 0), 0.5 * zoom) if zoom > 1.2 else grey
+        zoom = 2 * STABLE_SIDES[int(keypoint[2]) - 1] / 128 * float(np.exp(rng.uniform(-0.15, 0.15)))
         # the picture turns by +turn when the window reads it along -turn
         spin = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-        offset = -zoom * spin @ (place * (128 - 1) / 2)
-        view = _turned(smooth, keypoint[:2], 128, zoom, -turn, offset)
-        return _contrasted(view, rng), place, turn
+        A = zoom * spin @ (np.eye(2) + rng.uniform(-_SHEAR, _SHEAR, (2, 2)))
+        offset = -A @ (place * (128 - 1) / 2)
+        view = _window(grey, keypoint[:2] + offset, 128, A)
+        return _varied(view, rng), place, turn

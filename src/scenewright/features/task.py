@@ -183,11 +183,14 @@ class LiftSample(Sample):
             keypoint, one of a place without any.
         xy: (3, 2) float32 where the keypoints lie, -1 and 1 at the centres of the outer pixels.
         angle: (3,) float32 radians by which each view is turned against a common one, from +x towards +y.
+        slip: (3, 3) float32 by how much a detector's x, y and an estimator's angle may miss these: what a descriptor
+            has to forgive.
     """
 
     patches: Tensor
     xy: Tensor
     angle: Tensor
+    slip: Tensor
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ from scenewright.cli.main import main
 from scenewright.engine.scoreboard import read
 from scenewright.engine.weights import save
 from scenewright.errors import InputError
+from scenewright.features import real_sets
 from scenewright.features.keypoint_pyramid import KeypointPyramid
 from scenewright.features.lift import LIFT
 from scenewright.features.magicpoint import MagicPoint
 from scenewright.features.magicwarp import MagicWarp
 from scenewright.features.matchnet import MatchNet
+from scenewright.features.turned_pairs import turned_pairs
 from scenewright.pipelines import score_features as sf
 from scenewright.worlds.wide import render_wide_rooms
 
@@ -68,10 +70,33 @@ def test_shapes_of_detectors(untrained: dict[str, str], monkeypatch: pytest.Monk
     assert rows["harris"]["AP clean"] > 0.05
 
 
-def test_real_pairs(real_data: object) -> None:
-    rows = sf.score_features("real-pairs", [], str(real_data("mvs_strecha_fountain")))  # type: ignore[operator]
-    assert rows["sift"]["AUC@5"] > 0.7
-    assert rows["sift"]["matches"] > 100
+def test_real_pairs(real_data: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    root = real_data("mvs_strecha_fountain").parent  # type: ignore[operator]
+    monkeypatch.setattr(sf, "_REAL_ROWS", ("harris+brief",))
+    monkeypatch.setattr(real_sets, "SETS", dict.fromkeys(real_sets.SETS, "mvs_strecha_fountain"))
+    rows = sf.score_features("real-pairs", ["sift"], str(root), tmp_path)
+    assert rows["sift"]["AUC@10"] > 0.7
+    assert rows["sift"]["graf error"] < 10
+    assert rows["sift"]["AUC@10"] > rows["harris+brief"]["AUC@10"]
+    assert read(tmp_path / "features/real-pairs/harris-brief.json").baseline
+
+
+def test_rows_may_have_names_of_their_own(
+    untrained: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = sf.held_out(None)
+    monkeypatch.setattr(sf, "held_out", lambda rooms: photos)
+    monkeypatch.setattr(sf, "turned_pairs", lambda pictures, count, seed: turned_pairs(pictures, 2, seed))
+    point, warp = untrained["magicpoint"], untrained["keypoint_pyramid"]
+    names = [f"other-point={point}", f"{point}+{warp}"]
+    rows = sf.score_features("turned-photographs", names, "rooms", tmp_path)
+    assert set(rows) == {"other-point", f"{point}+{warp}", "sift", "orb", "harris", "fast"}
+    both = read(tmp_path / "features/turned-photographs/magicpoint-keypoint_pyramid.json")
+    one = read(tmp_path / "features/turned-photographs/other-point.json")
+    assert not both.baseline
+    assert not one.baseline
+    assert len({both.weights_sha256, one.weights_sha256}) == 2
+    assert rows["sift"]["scale within 1.41"] > 0.5
 
 
 @pytest.mark.parametrize(

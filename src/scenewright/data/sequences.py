@@ -176,6 +176,10 @@ class FileSequence:
         entries = [self._layout.entries[index] for index in self._indices]
         return [k for k, e in enumerate(entries) if e.depth is not None and e.T_world_cam is not None]
 
+    def pose(self, position: int) -> NDArray[np.float64] | None:
+        """Camera to world of a frame, None where it has none; its files are not read."""
+        return self._layout.entries[self._indices[position]].T_world_cam
+
     def files(self, position: int) -> tuple[Path, ...]:
         """The picture and, where there is one, the depth map of a frame."""
         entry = self._layout.entries[self._indices[position]]

@@ -82,6 +82,15 @@ class Orb:
 
 
 @dataclass(frozen=True)
+class Brief:
+    """BRIEF (Calonder et al., ECCV 2010) with ORB's learned pairs, upright and at one scale; 32 bytes."""
+
+    def describe(self, image: Tensor, features: Features) -> Features:
+        """256 comparisons of smoothed pixels in a window of 31, 32 uint8."""
+        return Orb().describe(image, replace(features, angle_deg=None, radius_px=None))
+
+
+@dataclass(frozen=True)
 class Corners:
     """Single-scale corners: "harris" (Harris & Stephens 1988), "shi-tomasi" or "fast" (Rosten & Drummond 2006).
 

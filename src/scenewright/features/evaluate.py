@@ -222,8 +222,9 @@ def resized_plane(pair: HomographyPair, longest: int) -> HomographySample:
 def homography_figures(
     kind: Extractor, samples: Iterable[HomographySample], count: int = 300, thresholds: Sequence[int] = (3,)
 ) -> Figures:
-    """Matching score, repeatability@3, MMA and accuracy of the estimated homography at each threshold (pixels); means
-    over pairs of at most `count` keypoints in each picture."""
+    """Matching score, repeatability@3, MMA and accuracy of the estimated homography at each threshold (pixels), the
+    share of points found again at a scale right within a factor 1.41; means over pairs of at most `count` keypoints in
+    each picture."""
     rows: dict[str, list[float]] = {}
     for sample in samples:
         for name, value in _homography_row(kind, sample, count, thresholds).items():
@@ -248,9 +249,18 @@ def _homography_row(kind: Extractor, sample: HomographySample, count: int, thres
     row = {
         "matching score": metrics.matching_score(int((errors <= 3).sum()), shared[0], shared[1]),
         "repeatability@3": metrics.repeatability(points[0], points[1], H, sizes[0], 3, sizes[1]),
+        "scale within 1.41": _scale_share(found[0], found[1], H),
     }
     row |= {f"MMA@{t}": float(metrics.matching_accuracy(errors, [t])[0]) for t in thresholds}
     return row | {f"H accuracy@{t}": float(corners <= t) for t in thresholds}
+
+
+def _scale_share(first: Features, second: Features, H: NDArray[np.float64]) -> float:
+    """Points without a scale count as of one size in both pictures."""
+    radii = [torch.ones(len(f)) if f.radius_px is None else f.radius_px for f in (first, second)]
+    sizes = (radii[0].numpy(), radii[1].numpy())
+    right, again = metrics.scale_agreement(first.xy.numpy(), second.xy.numpy(), sizes, H, 3, 2**0.5)
+    return right / again if again else 0.0
 
 
 Dense = Callable[[Tensor, Tensor, Tensor], Tensor]

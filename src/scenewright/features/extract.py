@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from scenewright.errors import InputError
-from scenewright.features.baselines import Corners, Orb, Patches, Sift
+from scenewright.features.baselines import Brief, Corners, Orb, Patches, Sift
 from scenewright.features.matching import match
 from scenewright.features.task import Describer, Detector, Features, Matcher, Matches
 
@@ -20,8 +20,9 @@ CLASSICAL: dict[str, Callable[[], Any]] = {
     "shi-tomasi": lambda: Corners("shi-tomasi"),
     "fast": lambda: Corners("fast"),
     "patches": Patches,
+    "brief": Brief,
 }
-RATIO = {"orb": 0.9}
+RATIO = {"orb": 0.9, "brief": 0.9}
 """Lowe's ratio by describer; 0.85 otherwise."""
 _PARTNER = "sift"
 """Detects for what only describes, and describes for what only detects."""

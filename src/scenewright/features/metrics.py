@@ -118,6 +118,39 @@ def repeatability(
     return hits / count if count else 0.0
 
 
+def local_scale(H: ArrayLike, xy: ArrayLike) -> Doubles:
+    """(N,) by how much H enlarges the surroundings of pixels (N, 2): the root of its Jacobian's determinant.
+
+    For a homography with w = h3 . (x, y, 1) that is (|det H| / |w|^3)^(1/2).
+    """
+    M, p = np.asarray(H, np.float64), np.asarray(xy, np.float64).reshape(-1, 2)
+    w = np.column_stack([p, np.ones(len(p))]) @ M[2]
+    result: Doubles = np.sqrt(abs(np.linalg.det(M)) / np.maximum(np.abs(w), 1e-9) ** 3)
+    return result
+
+
+def scale_agreement(
+    first: ArrayLike, second: ArrayLike, radii: tuple[ArrayLike, ArrayLike], H: ArrayLike, radius_px: float,
+    factor: float,
+) -> tuple[int, int]:  # fmt: skip
+    """How many points found again within `radius_px` have, mapped, the other's scale up to a factor, and how many there
+    are.
+
+    Args:
+        first, second: (N, 2), (M, 2) points.
+        radii: (N,), (M,) their sizes.
+        H: maps first to second.
+    """
+    a, b = np.asarray(first, np.float64).reshape(-1, 2), np.asarray(second, np.float64).reshape(-1, 2)
+    if len(a) == 0 or len(b) == 0:
+        return 0, 0
+    far = np.linalg.norm(transform(H, a)[:, None] - b[None], axis=2)
+    partner, again = far.argmin(1), far.min(1) <= radius_px
+    expected = np.asarray(radii[0], np.float64) * local_scale(H, a)
+    off = np.abs(np.log(np.asarray(radii[1], np.float64)[partner] / expected))[again]
+    return int((off <= np.log(factor)).sum()), int(again.sum())
+
+
 def match_errors(xy_first: ArrayLike, xy_second: ArrayLike, H: ArrayLike) -> Doubles:
     """(M,) pixels between where a match says a point lies in the second image and where it does."""
     result: Doubles = np.linalg.norm(transform(H, xy_first) - np.asarray(xy_second, np.float64).reshape(-1, 2), axis=1)

@@ -13,7 +13,6 @@ import torch
 
 from scenewright.data.readers import KINDS, open_reader, reader_fingerprint
 from scenewright.data.rgbd_pairs import RgbdPairs
-from scenewright.data.sample import image_tensor
 from scenewright.engine.scoreboard import measured, store
 from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
@@ -21,10 +20,10 @@ from scenewright.features import evaluate as ev
 from scenewright.features.baselines import Corners, Sift
 from scenewright.features.data import Pictures, joined, room_pictures
 from scenewright.features.extract import CLASSICAL, extractor
-from scenewright.features.metrics import error_auc, pose_error_deg
 from scenewright.features.protocols import PROTOCOLS, SEED
-from scenewright.features.robust import relative_pose
-from scenewright.features.task import Detector
+from scenewright.features.real_sets import open_real_sets, real_figures
+from scenewright.features.task import Detector, HomographySample
+from scenewright.features.turned_pairs import turned_pairs
 from scenewright.worlds.wide import SAME_DEPTH, WideFrames
 
 Figures = dict[str, float]
@@ -48,10 +47,11 @@ def score_features(
 
     Args:
         protocol: one of `scenewright.features.protocols.PROTOCOLS`.
-        names: methods with shipped weights, folders of weights, or features by name where a protocol matches images.
-        source: a folder of rooms (patches, photo-homographies) or of wide-rooms (room-pairs-pck), a sequence with depth
-            and poses (sequence-pck), a folder with images/ and cameras.json (real-pairs), or a data set by its path,
-            KIND:PATH or reader:PATH (phototour, hpatches).
+        names: methods with shipped weights, folders of weights, or features by name where a protocol matches images;
+            LABEL=NAME gives a row a name of its own (an ablation's, say).
+        source: a folder of rooms (patches, photo-homographies, turned-photographs) or of wide-rooms (room-pairs-pck), a
+            sequence with depth and poses (sequence-pck), a folder of the sets of `features.real_sets` (real-pairs), or
+            a data set by its path, KIND:PATH or reader:PATH (phototour, hpatches).
         results: root folder to store results under.
 
     Raises:
@@ -59,23 +59,32 @@ def score_features(
     """
     if protocol not in PROTOCOLS:
         raise InputError("--protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
-    rows = _MEASURES[protocol](names, source)
+    labels = {name.rpartition("=")[2]: name.rpartition("=")[0] for name in names}
+    rows = _MEASURES[protocol](list(labels), source)
     if results is not None:
         for name, figures in rows.figures.items():
-            _store(protocol, name, figures, rows, results)
-    return rows.figures
+            _store(protocol, name, labels.get(name, ""), figures, rows, results)
+    return {labels.get(name) or name: figures for name, figures in rows.figures.items()}
 
 
-def _store(protocol: str, name: str, figures: Figures, rows: Rows, root: Path) -> None:
-    try:
-        method, weights = load(name).card.name, digest(name)
-    except InputError:
-        method, weights = name, ""
+def _store(protocol: str, name: str, label: str, figures: Figures, rows: Rows, root: Path) -> None:
+    """Store a row under its label, else its method's name, else its own: "magicpoint+sift" as "magicpoint-sift"."""
+    known = {part: _weights(part) for part in name.split("+")}
+    hashes = [w[1] for w in known.values() if w]
+    joint = "".join(hashes) if len(hashes) < 2 else hashlib.sha256("".join(hashes).encode()).hexdigest()
     row = measured(
-        PROTOCOLS[protocol], method, figures, weights_sha256=weights, seed=SEED,
-        data={"items": rows.items, "sha256": rows.sha256}, baseline=not weights,
+        PROTOCOLS[protocol], label or "-".join(w[0] if w else part for part, w in known.items()), figures,
+        weights_sha256=joint, seed=SEED, data={"items": rows.items, "sha256": rows.sha256}, baseline=not hashes,
     )  # fmt: skip
     store(row, root)
+
+
+def _weights(name: str) -> tuple[str, str] | None:
+    """Name and hash of a learned method; None of a classical one."""
+    try:
+        return load(name).card.name, digest(name)
+    except InputError:
+        return None
 
 
 def held_out(rooms: str | None) -> Pictures:
@@ -175,8 +184,16 @@ def _warp_of(method: Any) -> ev.Warp:
 
 def _photo_homographies(names: list[str], source: str | None) -> Rows:
     pairs = ev.homography_pairs(held_out(_need(source, "a folder of rooms with a test split")), 60, SEED)
+    return _on_planes(names, pairs)
+
+
+def _turned(names: list[str], source: str | None) -> Rows:
+    return _on_planes(names, turned_pairs(held_out(_need(source, "a folder of rooms with a test split")), 60, SEED))
+
+
+def _on_planes(names: list[str], pairs: list[HomographySample]) -> Rows:
     rows = {name: ev.homography_figures(extractor(name), pairs) for name in _with_classical(names)}
-    return Rows(_plain(rows), len(pairs), _hash(*(x for p in pairs for x in (p.first, p.second, p.H_second_first))))
+    return Rows(rows, len(pairs), _hash(*(x for p in pairs for x in (p.first, p.second, p.H_second_first))))
 
 
 def _hpatches(names: list[str], source: str | None) -> Rows:
@@ -185,16 +202,11 @@ def _hpatches(names: list[str], source: str | None) -> Rows:
     for name in _with_classical(names):
         samples = (ev.resized_plane(reader[k], 640) for k in range(len(reader)))
         rows[name] = ev.homography_figures(extractor(name), samples, 1000, (1, 3, 5))
-    return Rows(_plain(rows), len(reader), reader_fingerprint(reader))
+    return Rows(rows, len(reader), reader_fingerprint(reader))
 
 
 def _with_classical(names: list[str]) -> list[str]:
     return [*names, *(n for n in ("sift", "orb", "harris", "fast") if n not in names)]
-
-
-def _plain(rows: dict[str, Figures]) -> dict[str, Figures]:
-    """Names as results can carry them: "magicpoint+sift" becomes "magicpoint-sift"."""
-    return {name.replace("+", "-"): figures for name, figures in rows.items()}
 
 
 def _sequence_pck(names: list[str], source: str | None) -> Rows:
@@ -222,29 +234,18 @@ def _pck(names: list[str], pairs: list[ev.PlacePair]) -> Rows:
     dense |= {name: ev.dense_neighbours(CLASSICAL[name]().describe) for name in ("sift", "patches")}
     dense["same-place"] = lambda a, b, xy: xy
     rows = ev.pck_figures(dense, pairs)
-    return Rows(_plain(rows), len(pairs), _hash(*(x for pair in pairs for x in pair)))
+    return Rows(rows, len(pairs), _hash(*(x for pair in pairs for x in pair)))
+
+
+_REAL_ROWS = ("sift", "orb", "harris+brief", "fast+brief", "sift+patches")
 
 
 def _real_pairs(names: list[str], source: str | None) -> Rows:
-    from scenewright.data.posed_photos import open_posed_photos
-
-    views = open_posed_photos(_need(source, "a folder with images/ and cameras.json"))
-    chosen = [(i, j) for i in range(len(views)) for j in range(i + 1, min(i + 4, len(views)))]
-    rows = {}
-    for name in [*names, *(n for n in ("sift", "orb") if n not in names)]:
-        kind = extractor(name)
-        found = [kind.features(image_tensor(v.image), 2000) for v in views]
-        errors, counts = [], []
-        for i, j in chosen:
-            matches = kind.match(found[i], found[j])
-            xy = [found[k].xy[matches.pairs[:, s]].numpy() for s, k in enumerate((i, j))]
-            pose = relative_pose(xy[0], xy[1], (views[i].camera, views[j].camera))
-            T = views[j].T_cam_world @ np.linalg.inv(views[i].T_cam_world)
-            errors.append(180.0 if pose is None else pose_error_deg(pose.R, pose.t, T[:3, :3], T[:3, 3]))
-            counts.append(len(matches))
-        auc = error_auc(errors, [5, 10, 20])
-        rows[name] = {f"AUC@{t}": float(v) for t, v in zip((5, 10, 20), auc)} | {"matches": float(np.mean(counts))}
-    return Rows(_plain(rows), len(chosen), _hash(*(v.image for v in views)))
+    sets = open_real_sets(_need(source, "a folder of real sets"))
+    wanted = [*names, *(n for n in _REAL_ROWS if n not in names)]
+    rows = {name: real_figures(extractor(name), sets) for name in wanted}
+    items = 1 + sum(len(posed.pairs) for posed in sets.views.values())
+    return Rows(rows, items, _hash(*sets.pictures()))
 
 
 _MEASURES: dict[str, Callable[[list[str], str | None], Rows]] = {
@@ -253,6 +254,7 @@ _MEASURES: dict[str, Callable[[list[str], str | None], Rows]] = {
     "shapes": _shapes,
     "point-sets": _point_sets,
     "photo-homographies": _photo_homographies,
+    "turned-photographs": _turned,
     "hpatches": _hpatches,
     "sequence-pck": _sequence_pck,
     "room-pairs-pck": _room_pairs_pck,

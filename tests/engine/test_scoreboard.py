@@ -185,6 +185,31 @@ class TestTables:
         with pytest.raises(InputError, match="metric: found 'SqRel'"):
             scoreboard.better(a, b, "SqRel")
 
+    def test_where_a_baseline_wins_is_said_by_the_figures(self) -> None:
+        rows = [
+            result("sift", 0.2, 0.8, 5.0, baseline=True), result("orb", 0.1, 0.9, 1.0, baseline=True),
+            result("lift", 0.25, 0.85, 5.0), result("ucn", 0.22, 0.7, 9.0),
+        ]  # fmt: skip
+        assert scoreboard.compared(rows, "sift") == (
+            "Against the best learned method in each column, `sift` wins AbsRel (0.200; ucn 0.220), time (5; lift 5); "
+            "it loses delta1 (0.800; lift 0.850).\n"
+        )
+        with pytest.raises(InputError, match="comparison with surf"):
+            scoreboard.compared(rows, "surf")
+        with pytest.raises(InputError, match="a learned method"):
+            scoreboard.compared(rows[:2], "sift")
+
+    def test_sentences_are_filled_beside_tables(self, tmp_path: Path) -> None:
+        for row in (result("sift", 0.2, 0.8, 5.0, baseline=True), result("lift", 0.1, 0.9, 1.0)):
+            scoreboard.store(row, tmp_path)
+        text = "a\n<!-- compared:depth/rooms-val/sift -->\nold\n<!-- /compared -->\nb\n"
+        filled = scoreboard.filled(text, tmp_path)
+        assert "old" not in filled
+        assert "`sift` loses AbsRel (0.200; lift 0.100)" in filled
+        assert scoreboard.filled(filled, tmp_path) == filled
+        with pytest.raises(InputError, match="compared blocks"):
+            scoreboard.filled("<!-- compared:depth/rooms-val/sift -->", tmp_path)
+
     def test_blocks_are_filled_and_the_rest_stays(self, tmp_path: Path) -> None:
         scoreboard.store(result("fcrn", 0.1, 0.9, 5.0), tmp_path)
         page = tmp_path / "page.md"

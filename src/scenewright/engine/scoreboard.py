@@ -24,6 +24,10 @@ _SHA256 = re.compile(r"([0-9a-f]{64})?")
 _BLOCK = re.compile(
     r"(<!-- scoreboard:([a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*) -->\n).*?(<!-- /scoreboard -->)", re.DOTALL
 )
+_COMPARED = re.compile(
+    r"(<!-- compared:([a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*)/([a-z0-9][a-z0-9._-]*) -->\n).*?(<!-- /compared -->)",
+    re.DOTALL,
+)
 _MAX_BYTES = 1 << 20
 
 
@@ -260,6 +264,27 @@ def _caption(p: Protocol) -> str:
     return f"{'; '.join(parts)}.{notes} Protocol `{p.name}` {p.hash}; baselines in italics."
 
 
+def compared(results: Iterable[Result], name: str) -> str:
+    """One sentence: by which figures a baseline beats every learned method, and by which the best of these beats it.
+
+    Raises:
+        InputError: no such row, or results of different protocols or data.
+    """
+    rows = list(results)
+    row = next((r for r in rows if r.method == name), None)
+    learned = [r for r in rows if not r.baseline and r.method != name]
+    if row is None or not learned:
+        raise InputError(f"comparison with {name}", [r.method for r in rows], f"{name} and a learned method")
+    wins, losses = list[str](), list[str]()
+    for metric in row.protocol.metrics:
+        best = min(learned, key=lambda r: _rank(metric, r.figures[metric.name]))
+        ahead = not better(best, row, metric.name)
+        own, other = (f"{r.figures[metric.name]:.{metric.digits}f}" for r in (row, best))
+        (wins if ahead else losses).append(f"{metric.name} ({own}; {best.method} {other})")
+    parts = [f"{word} {', '.join(found)}" for word, found in (("wins", wins), ("loses", losses)) if found]
+    return f"Against the best learned method in each column, `{name}` {'; it '.join(parts)}.\n"
+
+
 def tables_of(root: str | Path, task: str) -> dict[str, str]:
     """The markdown table of every protocol of a task that has results, by the protocol's name.
 
@@ -275,7 +300,8 @@ def tables_of(root: str | Path, task: str) -> dict[str, str]:
 
 
 def rewrite_tables(markdown: str | Path, root: str | Path) -> bool:
-    """Fill the blocks `<!-- scoreboard:TASK/PROTOCOL -->` ... `<!-- /scoreboard -->` of a file from stored results.
+    """Fill the blocks `<!-- scoreboard:TASK/PROTOCOL -->` ... `<!-- /scoreboard -->` of a file from stored results, and
+    the sentences between `<!-- compared:TASK/PROTOCOL/ROW -->` and `<!-- /compared -->` (see `compared`).
 
     Returns:
         Whether the file changed.
@@ -293,14 +319,16 @@ def rewrite_tables(markdown: str | Path, root: str | Path) -> bool:
 
 def filled(text: str, root: str | Path) -> str:
     """`rewrite_tables` on a text: what it should be."""
-    opened, closed = text.count("<!-- scoreboard:"), text.count("<!-- /scoreboard -->")
-    if opened != closed or opened != len(_BLOCK.findall(text)):
-        raise InputError("scoreboard blocks", f"{opened} opened, {closed} closed", "TASK/PROTOCOL blocks, each closed")
+    for kind, pattern, named in (("scoreboard", _BLOCK, "TASK/PROTOCOL"), ("compared", _COMPARED, "TASK/PROTOCOL/ROW")):
+        opened, closed = text.count(f"<!-- {kind}:"), text.count(f"<!-- /{kind} -->")
+        if opened != closed or opened != len(pattern.findall(text)):
+            raise InputError(f"{kind} blocks", f"{opened} opened, {closed} closed", f"{named} blocks, each closed")
 
-    def fill(block: re.Match[str]) -> str:
-        results = read_all(Path(root) / block[2])
+    def stored(place: str) -> list[Result]:
+        results = read_all(Path(root) / place)
         if not results:
-            raise InputError(f"scoreboard block {block[2]!r}", "no stored results", f"results in {root}")
-        return f"{block[1]}{table(results)}{block[3]}"
+            raise InputError(f"scoreboard block {place!r}", "no stored results", f"results in {root}")
+        return results
 
-    return _BLOCK.sub(fill, text)
+    text = _BLOCK.sub(lambda b: f"{b[1]}{table(stored(b[2]))}{b[3]}", text)
+    return _COMPARED.sub(lambda b: f"{b[1]}{compared(stored(b[2]), b[3])}{b[4]}", text)

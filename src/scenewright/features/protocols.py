@@ -56,7 +56,7 @@ PROTOCOLS: dict[str, Protocol] = {
                 Metric("scale within 1.41", better="higher"), Metric("MMA@3", better="higher"),
                 Metric("H accuracy@3", better="higher"),
             ),
-            "60 pairs: turned by up to 180 degrees, half to twice as large, corners moved by up to 4 %, varied colours. "
+            "60 pairs: turned by up to 180 degrees, half to twice as large, corners moved up to 4 %, varied colours. "
             "300 points; ratio and mutual test as the method has them; homography by USAC_MAGSAC, 3 px. Scale: of the "
             "points found again, how many at the right one; points without a scale count as of one size.",
         ),

@@ -13,7 +13,7 @@ from scenewright.features.extract import extractor
 from scenewright.features.magicpoint import MagicPoint
 from scenewright.features.magicwarp import MagicWarp
 from scenewright.features.metrics import corner_error, pose_error_deg
-from scenewright.features.robust import homography, relative_pose
+from scenewright.features.robust import PnpOptions, absolute_pose, homography, relative_pose
 from scenewright.geometry.camera import Camera
 
 
@@ -81,3 +81,26 @@ def test_a_relative_pose_is_found_among_wrong_matches() -> None:
     assert pose_error_deg(found.R, found.t, R, t) < 1.0
     assert found.inliers[:200].mean() > 0.9
     assert relative_pose(first[:7], second[:7], (camera, camera)) is None
+
+
+def test_a_pose_against_points_is_found_among_wrong_matches() -> None:
+    rng = np.random.default_rng(2)
+    camera = Camera.from_fov(640, 480, 60)
+    K = camera.K.double().numpy()
+    X = rng.uniform([-2, -1.5, 3], [2, 1.5, 7], (150, 3))
+    c, s = np.cos(0.3), np.sin(0.3)
+    T = np.array([[c, 0, s, 0.4], [0, 1, 0, -0.2], [-s, 0, c, 0.3], [0, 0, 0, 1]])
+    uv = (X @ T[:3, :3].T + T[:3, 3]) @ K.T
+    uv = uv[:, :2] / uv[:, 2:] + rng.normal(0, 0.3, (150, 2))
+    uv[90:] = rng.uniform(0, [639, 479], (60, 2))
+    found = absolute_pose(X, uv, camera)
+    assert found is not None
+    np.testing.assert_allclose(found.T_cam_world, T, atol=0.02)
+    assert found.inliers[:90].mean() > 0.95
+    assert found.inliers[90:].mean() < 0.1
+    assert found.rms_px == pytest.approx(0.3 * np.sqrt(2), rel=0.2)
+    again = absolute_pose(X, uv, camera)
+    assert again is not None
+    assert again.T_cam_world.tobytes() == found.T_cam_world.tobytes()
+    assert absolute_pose(X[:7], uv[:7], camera) is None
+    assert absolute_pose(X, uv, camera, PnpOptions(least=120)) is None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scenewright.errors import InputError
 from scenewright.features import metrics
 from scenewright.features.baselines import Corners, Orb, Patches, Sift
-from scenewright.features.matching import distances, match
+from scenewright.features.matching import distances, match, nearest
 from scenewright.features.task import Describer, Detector, Features
 
 
@@ -123,3 +123,24 @@ def test_patches_follow_the_keypoints_angle() -> None:
 def test_what_is_no_image_is_refused(image: torch.Tensor) -> None:
     with pytest.raises(InputError, match="image"):
         Sift().detect(image, 10)
+
+
+@given(st.integers(0, 2**31), st.integers(0, 9), st.integers(1, 9), st.integers(1, 3), st.booleans())
+def test_nearest_are_the_smallest_distances(seed: int, n: int, m: int, count: int, bits: bool) -> None:
+    g = torch.Generator().manual_seed(seed)
+    make = (lambda k: torch.randint(0, 256, (k, 6), generator=g, dtype=torch.uint8)) if bits else (
+        lambda k: torch.randn(k, 3, generator=g))  # fmt: skip
+    a, b = make(n), make(m)
+    far, rows = nearest(a, b, count)
+    every = distances(a, b)
+    assert far.shape == rows.shape == (n, min(count, m))
+    torch.testing.assert_close(far, every.sort(1).values[:, :count])
+    torch.testing.assert_close(every.gather(1, rows), far)
+
+
+def test_far_pairs_and_equal_rivals_are_dropped() -> None:
+    a = torch.tensor([[0, 0], [255, 255]], dtype=torch.uint8)
+    b = torch.tensor([[1, 0], [15, 15]], dtype=torch.uint8)
+    assert match(described(a), described(b), farthest=4).pairs.tolist() == [[0, 0]]
+    twins = torch.zeros(2, 2)
+    assert len(match(described(twins[:1]), described(twins), ratio=0.9)) == 0, "two equal ones are no decision"

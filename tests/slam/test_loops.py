@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from scenewright.features.extract import extractor
 from scenewright.geometry.camera import Camera
 from scenewright.slam.features import KeyframeIndex, inverse
 from scenewright.slam.loops import LoopCloser, LoopOptions, graph_distances
@@ -133,3 +134,13 @@ def test_loops_remove_drift(keyframes: list[Keyframe]) -> None:
     after = np.linalg.norm(found[len(keyframes) - 1][0][:3, 3] - keyframes[-1].T_world_cam[:3, 3])
     assert after < before / 2
     assert any(e.kind == "loop" for e in graph.edges)
+
+
+def test_sift_closes_the_loop_too(keyframes: list[Keyframe]) -> None:
+    closer = LoopCloser(KeyframeIndex(extractor("sift")))
+    for k in (0, 6, 12, 18):
+        closer.add(keyframes[k])
+    edges = {e.first: e for e in closer.close(keyframes[-1], CHAIN)}
+    assert 0 in edges
+    expected = inverse(keyframes[0].T_world_cam) @ keyframes[-1].T_world_cam
+    np.testing.assert_allclose(edges[0].T_first_second[:3, 3], expected[:3, 3], atol=0.03)

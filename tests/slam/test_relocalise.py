@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from scenewright.errors import InputError
+from scenewright.features.extract import extractor
+from scenewright.features.task import Features
 from scenewright.geometry.camera import Camera
-from scenewright.slam.features import KeyframeIndex, agreement, describe, lift, match, pose_against, spread, to_grey
+from scenewright.slam.features import KeyframeIndex, SmallOrb, agreement, lift, look_at, pose_against, spread, to_grey
 from scenewright.slam.relocalise import Relocaliser
 from slam_room import CAMERA, BoxRoom, look, walk
 
+ORB = SmallOrb()
 BIG = Camera.from_parameters(320, 240, 260.0, 260.0, 159.5, 119.5)
 
 
@@ -40,18 +46,19 @@ def test_lift_inverts_projection_and_refuses_edges() -> None:
 
 
 def test_match_is_mutual_and_the_identity_on_itself(room: BoxRoom) -> None:
-    features = describe(room.render(look(2.2, 1.3, 1.2, 0), BIG)[0])
-    pairs = match(features, features)
-    assert len(pairs) > 0.5 * len(features.pixels)
+    seen = look_at(room.render(look(2.2, 1.3, 1.2, 0), BIG)[0], ORB)
+    pairs = ORB.match(seen.features, seen.features).pairs
+    assert len(pairs) > 0.5 * len(seen.features)
     assert (pairs[:, 0] == pairs[:, 1]).all()
-    assert np.linalg.norm(features.thumbnail) == pytest.approx(1.0, rel=1e-5)
+    assert (seen.features.score.diff() <= 0).all(), "strongest first"
+    assert np.linalg.norm(seen.thumbnail) == pytest.approx(1.0, rel=1e-5)
 
 
 def test_pose_of_a_known_motion(room: BoxRoom) -> None:
     first, second = look(2.2, 1.3, 1.2, 0), look(2.4, 1.25, 1.3, 8, 3)
     keyframe = room.keyframe(0, first, BIG)
-    a, b = describe(keyframe.image), describe(room.render(second, BIG)[0])
-    found = pose_against(b, BIG, a, lift(a.pixels, keyframe.depth_m, BIG))
+    a, b = (look_at(image, ORB) for image in (keyframe.image, room.render(second, BIG)[0]))
+    found = pose_against(ORB, b.features, BIG, a.features, lift(a.xy, keyframe.depth_m, BIG))
     assert found is not None
     expected = np.linalg.inv(second) @ first
     np.testing.assert_allclose(found.T_query_keyframe, expected, atol=0.015)
@@ -119,7 +126,7 @@ def test_state_is_a_function_of_the_keyframes(room: BoxRoom, relocaliser: Reloca
 
 
 def test_similar_ranks_the_neighbour_first(room: BoxRoom, relocaliser: Relocaliser) -> None:
-    query = describe(room.render(walk(12)[5] @ look(0.02, 0, 0.02, 1.0), BIG)[0])
+    query = look_at(room.render(walk(12)[5] @ look(0.02, 0, 0.02, 1.0), BIG)[0], ORB)
     assert relocaliser.index.similar(query, 3)[0] == 5
     assert set(relocaliser.index.similar(query, 2, among=[1, 2])) == {1, 2}
     assert KeyframeIndex().similar(query, 3) == []
@@ -130,3 +137,29 @@ def test_wrong_images_are_named(relocaliser: Relocaliser) -> None:
         relocaliser.locate(np.zeros((100, 100), np.uint8), BIG)
     with pytest.raises(InputError, match="uint8"):
         relocaliser.locate(np.zeros((240, 320), np.float32), BIG)
+
+
+@pytest.mark.parametrize("name", ["sift", "shi-tomasi+orb"])
+def test_any_features_place_a_lost_camera(room: BoxRoom, relocaliser: Relocaliser, name: str) -> None:
+    """A view near a keyframe is placed, another room is not, whatever finds and describes the points."""
+    other = Relocaliser(KeyframeIndex(extractor(name)))
+    for id in (4, 5, 6):
+        other.add(relocaliser.index.keyframes[id])
+    T = walk(12)[5] @ look(0.08, -0.03, 0.05, 4.0, 2.0)
+    found = other.locate(room.render(T, BIG)[0], BIG)
+    assert found is not None
+    T_found = other.index.keyframes[found[0]].T_world_cam @ found[1]
+    assert np.linalg.norm(T_found[:3, 3] - T[:3, 3]) < 0.05
+    assert other.index.similar(other.index.look_at(room.render(T, BIG)[0]), 1) == [5]
+    assert other.locate(BoxRoom(7).render(T, BIG)[0], BIG) is None
+
+
+def test_a_source_that_does_not_describe_is_refused(room: BoxRoom) -> None:
+    class Bare(SmallOrb):
+        def features(self, image: torch.Tensor, count: int) -> Features:
+            return replace(super().features(image, count), descriptors=None)
+
+    index = KeyframeIndex(Bare())
+    look_of_it = index.add(room.keyframe(0, walk(12)[0], BIG))
+    with pytest.raises(InputError, match="describes"):
+        index.similar(look_of_it, 1)

@@ -23,6 +23,7 @@ def command(
     device: str = "cpu",
     labels: bool = True,
     voxel: float = 0.025,
+    features: str = "orb",
     resume: bool = True,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> int:
@@ -41,13 +42,16 @@ def command(
         device: where networks run, "cpu" or "cuda".
         labels: fuse semantic labels into the map.
         voxel: edge of the map's voxels, metres.
+        features: what finds places again, for loops and lost cameras: orb, sift, a learned method, DETECTOR+DESCRIBER.
         resume: go on where a killed run of the same job stopped; --no-resume starts over.
         as_json: print the figures as JSON.
     """
     from scenewright.cli.show import figures_of, progress_bar
     from scenewright.pipelines.reconstruct import Options, reconstruct
 
-    options = Options(intrinsics_numbers(intrinsics), fov, depth, poses, size, every, max_frames, labels, voxel, device)
+    options = Options(
+        intrinsics_numbers(intrinsics), fov, depth, poses, size, every, max_frames, labels, voxel, device, features
+    )
     with progress_bar() as progress:
         scene = reconstruct(source, out, options, resume=resume, progress=progress)
     figures_of(scene, as_json)

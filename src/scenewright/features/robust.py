@@ -1,4 +1,6 @@
-"""The geometry between two views from matches that are partly wrong. One estimator for all methods: USAC_MAGSAC."""
+"""The geometry behind matches that are partly wrong: between two views one estimator for all methods, USAC_MAGSAC, and
+of a view against points in space, PnP.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +33,66 @@ class RelativePose:
     R: Doubles
     t: Doubles
     inliers: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class AbsolutePose:
+    """T_cam_world (4, 4) maps the points' frame into the camera; inliers (N,) bool; rms_px over these."""
+
+    T_cam_world: Doubles
+    inliers: NDArray[np.bool_]
+    rms_px: float
+
+
+@dataclass(frozen=True)
+class PnpOptions:
+    """How hard a view is posed against points.
+
+    Args:
+        threshold_px: reprojection error of an inlier. iterations, confidence: of RANSAC over three points.
+        rounds: refinements, each over the inliers of the pose before. least: fewest inliers of a pose.
+    """
+
+    threshold_px: float = 4.0
+    iterations: int = 300
+    confidence: float = 0.999
+    rounds: int = 2
+    least: int = 8
+
+
+def absolute_pose(
+    points: Doubles, xy: ArrayLike, camera: Camera, options: PnpOptions | None = None
+) -> AbsolutePose | None:
+    """The pose of a camera that sees points (N, 3) at pixels (N, 2), some of them wrong.
+
+    RANSAC over three points (Ke & Roumeliotis, CVPR 2017), Levenberg-Marquardt on its inliers. The same input gives the
+    same answer. None where too few agree.
+    """
+    o, u = options or PnpOptions(), _pixels(xy)
+    if len(points) < o.least:
+        return None
+    K = camera.K.double().numpy()
+    found, rotation, t, chosen = cv2.solvePnPRansac(
+        points, u, K, None, iterationsCount=o.iterations, reprojectionError=o.threshold_px, confidence=o.confidence,
+        flags=cv2.SOLVEPNP_AP3P,
+    )  # fmt: skip
+    if not found or chosen is None or len(chosen) < o.least:
+        return None
+    kept = chosen.ravel()
+    for _ in range(o.rounds):
+        rotation, t = cv2.solvePnPRefineLM(points[kept], u[kept], K, None, rotation, t)
+        error = np.linalg.norm(cv2.projectPoints(points, rotation, t, K, None)[0][:, 0] - u, axis=1)
+        ahead = (points @ cv2.Rodrigues(rotation)[0].T + t.ravel())[:, 2] > 0
+        kept = np.flatnonzero((error < o.threshold_px) & ahead)
+        if len(kept) < o.least:
+            return None
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = cv2.Rodrigues(rotation)[0], t.ravel()
+    if not np.isfinite(T).all():
+        return None
+    inliers = np.zeros(len(points), bool)
+    inliers[kept] = True
+    return AbsolutePose(T, inliers, float(np.sqrt((error[kept] ** 2).mean())))
 
 
 def _pixels(xy: ArrayLike) -> Doubles:

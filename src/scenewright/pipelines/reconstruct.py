@@ -20,7 +20,14 @@ from scenewright.errors import InputError
 from scenewright.labels import COLOURS, LABELS
 from scenewright.pipelines import measure
 from scenewright.pipelines.checkpoint import Checkpoint
-from scenewright.pipelines.sources import ChosenDepth, choose_depth, frame_indices
+from scenewright.pipelines.sources import (
+    OWN_FEATURES,
+    ChosenDepth,
+    ChosenFeatures,
+    choose_depth,
+    choose_features,
+    frame_indices,
+)
 from scenewright.scene.manifest import Manifest
 from scenewright.scene.pictures import intrinsics_of
 from scenewright.scene.records import SceneFigure, SceneFrame, SceneKeyframe
@@ -55,6 +62,8 @@ class Options:
         labels: fuse semantic labels where the network offers them.
         voxel_m: edge of the map's voxels, metres.
         device: where networks run, "cpu" or "cuda".
+        features: by which loops are closed, lost cameras placed and large motions begun; see
+            `scenewright.features.extract.extractor`.
     """
 
     intrinsics: tuple[float, float, float, float] | None = None
@@ -67,6 +76,7 @@ class Options:
     labels: bool = True
     voxel_m: float = 0.025
     device: str = "cpu"
+    features: str = OWN_FEATURES
 
     def __post_init__(self) -> None:
         if self.poses not in ("track", "given"):
@@ -105,10 +115,11 @@ def reconstruct(
     )
     folder = Path(out) if out is not None else Path(f"{sequence.name}.scene")
     with Compilation() as kernels:
-        chosen = choose_depth(options.depth, sequence, options.device)
+        chosen, features = choose_depth(options.depth, sequence, options.device), choose_features(options.features)
         poses = _given_poses(sequence) if options.poses == "given" else None
-        with Scene.create(folder, _manifest(str(source), sequence, chosen, options), overwrite=not resume) as scene:
-            _Job(scene, sequence, chosen, options, poses, kernels, resume, progress).run()
+        manifest = _manifest(str(source), sequence, chosen, features, options)
+        with Scene.create(folder, manifest, overwrite=not resume) as scene:
+            _Job(scene, sequence, chosen, features, options, poses, kernels, resume, progress).run()
     return Scene.open(folder)
 
 
@@ -119,7 +130,9 @@ def _given_poses(sequence: Sequence) -> GivenPoses:
     return GivenPoses(poses)
 
 
-def _manifest(source: str, sequence: Sequence, chosen: ChosenDepth, options: Options) -> Manifest:
+def _manifest(
+    source: str, sequence: Sequence, chosen: ChosenDepth, features: ChosenFeatures, options: Options
+) -> Manifest:
     packages = ("scenewright", "torch", "numpy", "opencv-python-headless", "numba", "gtsam")
     return Manifest(
         name=sequence.name,
@@ -130,7 +143,7 @@ def _manifest(source: str, sequence: Sequence, chosen: ChosenDepth, options: Opt
         labels=LABELS if chosen.labels and options.labels else (),
         options={k: list(v) if isinstance(v, tuple) else v for k, v in asdict(options).items()},
         versions={name: version(name) for name in packages},
-        weights=chosen.weights,
+        weights=chosen.weights | features.weights,
     )
 
 
@@ -138,11 +151,11 @@ class _Job:
     """One reconstruction; `run` does what is not done yet."""
 
     def __init__(
-        self, scene: Scene, sequence: Sequence, chosen: ChosenDepth, options: Options, poses: GivenPoses | None,
-        kernels: Compilation, resume: bool, progress: Progress,
+        self, scene: Scene, sequence: Sequence, chosen: ChosenDepth, features: ChosenFeatures, options: Options,
+        poses: GivenPoses | None, kernels: Compilation, resume: bool, progress: Progress,
     ) -> None:  # fmt: skip
         self.scene, self.sequence, self.chosen, self.options, self.progress = scene, sequence, chosen, options, progress
-        self.poses, self.kernels = poses, kernels
+        self.features, self.poses, self.kernels = features, poses, kernels
         self.checkpoint = Checkpoint(scene.folder / WORK)
         if not resume:
             self.checkpoint.remove()
@@ -160,7 +173,8 @@ class _Job:
     def _track(self) -> tuple[Reconstruction, dict[int, Array], float]:
         config = SlamConfig()
         config = replace(config, image=replace(config.image, longest=self.options.size))
-        slam = CnnSlam(self.sequence.camera, self.chosen.source, config, pose_source=self.poses)
+        camera, features = self.sequence.camera, self.features.source
+        slam = CnnSlam(camera, self.chosen.source, config, pose_source=self.poses, features=features)
         truth, start, spent = self._restore(slam)
         self.progress(0, 1, "preparing kernels")
         self.kernels.finish()

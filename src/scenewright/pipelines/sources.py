@@ -14,6 +14,8 @@ from scenewright.depth.focus import VarianceOfLaplacian
 from scenewright.depth.onnx_depth import OnnxDepth
 from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
+from scenewright.features.extract import CLASSICAL, extractor
+from scenewright.slam.features import FeatureSource
 from scenewright.slam.sources import MethodDepth, SensorDepth
 from scenewright.slam.types import DepthSource
 
@@ -28,6 +30,16 @@ class ChosenDepth:
     labels: bool
 
 
+@dataclass(frozen=True)
+class ChosenFeatures:
+    """Features by which places are found again (None: those the map has itself), with the hashes of their weights."""
+
+    source: FeatureSource | None
+    weights: dict[str, str]
+
+
+OWN_FEATURES = "orb"
+"""The features that a map uses unless told otherwise: ORB with the settings of small pictures."""
 ONNX = "onnx:"
 """What the name of a foreign network begins with; its file follows."""
 NO_WEIGHTS = "none"
@@ -93,6 +105,18 @@ def choose_depth(name: str, sequence: Sequence, device: str = "cpu") -> ChosenDe
     named = depth_method("--depth", name, device)
     source = MethodDepth(named.method, named.scale)
     return ChosenDepth(source, named.name, {named.name: named.sha256}, named.labels)
+
+
+def choose_features(name: str) -> ChosenFeatures:
+    """Resolve `--features`: "orb", another classical name, a method with shipped weights, or DETECTOR+DESCRIBER.
+
+    Raises:
+        InputError: an unknown name, no weights, or a part that cannot play its role.
+    """
+    if name == OWN_FEATURES:
+        return ChosenFeatures(None, {})
+    learned = [part for part in name.split("+") if part not in CLASSICAL]
+    return ChosenFeatures(extractor(name), {part: digest(part) for part in learned if part})
 
 
 def _sensor_reader(sequence: Sequence) -> Any:

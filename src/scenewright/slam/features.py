@@ -1,43 +1,84 @@
-"""What relocalisation and loop closing know of an image: ORB features (Rublee 2011), their depth, a small blurry copy
-(Klein and Murray 2008), and how two such views are matched and posed against each other.
+"""What relocalisation and loop closing know of an image: its features, their depth, a small blurry copy (Klein and
+Murray 2008), and how two such views are matched and posed against each other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from scenewright.data.sample import image_tensor
 from scenewright.errors import InputError
+from scenewright.features.baselines import grey as grey_of
+from scenewright.features.matching import match, nearest
+from scenewright.features.robust import PnpOptions, absolute_pose
+from scenewright.features.task import Features, Matches
 from scenewright.geometry.camera import Camera
 from scenewright.slam.types import Keyframe
 
 Matrix = NDArray[np.float64]
-FEATURES, VOTERS = 800, 200  # ORB features per image; how many of the strongest vote for appearance
+FEATURES, VOTERS = 800, 200  # features per image; how many of the strongest vote for appearance
 THUMBNAIL = (40, 30)
 HAMMING_MAX, RATIO = 64, 0.85
 EDGE = 0.1  # a 3x3 neighbourhood whose depths differ by more than this share is a depth edge
 
 
+class FeatureSource(Protocol):
+    """Any features by which places are found again; `scenewright.features.extract.Extractor` is one."""
+
+    def features(self, image: Tensor, count: int) -> Features:
+        """At most `count` described keypoints of an image (1, 3, H, W) RGB in [0, 1], strongest first."""
+
+    def match(self, first: Features, second: Features) -> Matches:
+        """Matches of two images' features."""
+
+
+class SmallOrb:
+    """ORB (Rublee 2011) with the settings of small pictures; about 5 ms at 320x240. What a map uses unless told."""
+
+    def features(self, image: Tensor, count: int) -> Features:
+        """Rotated BRIEF on FAST corners of six octaves, 32 bytes each."""
+        grey = grey_of(image)
+        orb = cv2.ORB.create(nfeatures=count, nlevels=6, edgeThreshold=19, patchSize=31, fastThreshold=8)
+        points, values = orb.detectAndCompute(grey, None)
+        rows = np.array([[*p.pt, p.response] for p in points], np.float32).reshape(-1, 3)
+        order = np.argsort(-rows[:, 2], kind="stable")
+        table, size = torch.from_numpy(rows[order]), (grey.shape[0], grey.shape[1])
+        values = np.zeros((0, 32), np.uint8) if values is None else values[order]
+        return Features(size, table[:, :2], table[:, 2], descriptors=torch.from_numpy(values))
+
+    def match(self, first: Features, second: Features) -> Matches:
+        """Pairs that are each other's nearest, near enough, and clearly nearer than the second (Lowe)."""
+        return match(first, second, RATIO, farthest=HAMMING_MAX)
+
+
 @dataclass(frozen=True)
-class Features:
-    """An image's ORB features, strongest first, and its thumbnail.
+class Look:
+    """What is remembered of an image's looks.
 
     Args:
-        pixels: (N, 2) float32 x, y. descriptors: (N, 32) uint8.
+        features: strongest first.
         thumbnail: (1200,) float32 of zero mean and unit length (all zero for a blank image).
     """
 
-    pixels: NDArray[np.float32]
-    descriptors: NDArray[np.uint8]
+    features: Features
     thumbnail: NDArray[np.float32]
+
+    @property
+    def xy(self) -> NDArray[np.float32]:
+        """(N, 2) pixels of the features."""
+        return self.features.xy.numpy()
 
 
 @dataclass(frozen=True)
-class RelativePose:
-    """A view posed against points of another.
+class Sighting:
+    """A view posed against points of a keyframe.
 
     Args:
         T_query_keyframe: (4, 4) maps the keyframe's points into the query's camera.
@@ -76,16 +117,11 @@ def to_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def describe(image: NDArray[np.uint8], count: int = FEATURES) -> Features:
-    """Find and describe the features of an (H, W) grey or (H, W, 3) RGB uint8 image; about 5 ms at 320x240."""
+def look_at(image: NDArray[np.uint8], source: FeatureSource, count: int = FEATURES) -> Look:
+    """The looks of an (H, W) grey or (H, W, 3) RGB uint8 image."""
     grey = to_grey(image)
-    orb = cv2.ORB.create(nfeatures=count, nlevels=6, edgeThreshold=19, patchSize=31, fastThreshold=8)
-    points, descriptors = orb.detectAndCompute(grey, None)
-    if descriptors is None:
-        points, descriptors = (), np.zeros((0, 32), np.uint8)
-    order = np.argsort([-p.response for p in points], kind="stable").astype(np.intp)
-    pixels = np.array([p.pt for p in points], np.float32).reshape(-1, 2)
-    return Features(pixels[order], descriptors[order], _thumbnail(grey))
+    rgb = np.repeat(image[..., None], 3, 2) if image.ndim == 2 else image
+    return Look(source.features(image_tensor(rgb), count), _thumbnail(grey))
 
 
 def _thumbnail(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -109,53 +145,19 @@ def lift(pixels: NDArray[np.float32], depth_m: NDArray[np.float32], camera: Came
     return np.stack([(pixels[:, 0] - cx) / fx * z, (pixels[:, 1] - cy) / fy * z, z], 1)
 
 
-def match(a: Features, b: Features) -> NDArray[np.intp]:
-    """(M, 2) index pairs that are each other's nearest, near enough, and clearly nearer than the second (Lowe)."""
-    if len(a.pixels) < 2 or len(b.pixels) < 2:
-        return np.zeros((0, 2), np.intp)
-    two, there = cv2.batchDistance(a.descriptors, b.descriptors, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=2)
-    good = np.flatnonzero((two[:, 0] <= HAMMING_MAX) & (two[:, 0] < RATIO * two[:, 1]))
-    if not len(good):
-        return np.zeros((0, 2), np.intp)
-    best = there[good, 0]
-    _, back = cv2.batchDistance(b.descriptors[best], a.descriptors, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=1)
-    mutual = back[:, 0] == good
-    return np.stack([good[mutual], best[mutual]], 1).astype(np.intp)
-
-
 def pose_against(
-    query: Features, query_camera: Camera, keyframe: Features, points: Matrix, threshold_px: float = 4.0
-) -> RelativePose | None:
-    """The query's pose from the keyframe's points (N, 3) (PnP-RANSAC, then Levenberg-Marquardt on the inliers).
-
-    None where fewer than eight matches agree.
-    """
-    pairs = match(keyframe, query)
+    source: FeatureSource, query: Features, query_camera: Camera, keyframe: Features, points: Matrix,
+    options: PnpOptions | None = None,
+) -> Sighting | None:  # fmt: skip
+    """The query's pose from the keyframe's points (N, 3), NaN where unknown; None where fewer than eight agree."""
+    pairs = source.match(keyframe, query).pairs.numpy()
     pairs = pairs[np.isfinite(points[pairs[:, 0]]).all(1)]
-    if len(pairs) < 8:
+    X, u = points[pairs[:, 0]], query.xy.numpy()[pairs[:, 1]]
+    found = absolute_pose(X, u, query_camera, options)
+    if found is None:
         return None
-    X, u = points[pairs[:, 0]], query.pixels[pairs[:, 1]].astype(np.float64)
-    K = query_camera.K.double().numpy()
-    found, rotation, t, inliers = cv2.solvePnPRansac(
-        X, u, K, None, iterationsCount=300, reprojectionError=threshold_px, confidence=0.999, flags=cv2.SOLVEPNP_AP3P
-    )
-    if not found or inliers is None or len(inliers) < 8:
-        return None
-    for _ in range(2):  # refine, and take the inliers of the refined pose
-        kept = inliers.ravel()
-        rotation, t = cv2.solvePnPRefineLM(X[kept], u[kept], K, None, rotation, t)
-        error = np.linalg.norm(cv2.projectPoints(X, rotation, t, K, None)[0][:, 0] - u, axis=1)
-        ahead = (X @ cv2.Rodrigues(rotation)[0].T + t.ravel())[:, 2] > 0
-        inliers = np.flatnonzero((error < threshold_px) & ahead)
-        if len(inliers) < 8:
-            return None
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = cv2.Rodrigues(rotation)[0], t.ravel()
-    if not np.isfinite(T).all():
-        return None
-    chosen = pairs[inliers]
-    rms = float(np.sqrt((error[inliers] ** 2).mean()))
-    return RelativePose(T, keyframe.pixels[chosen[:, 0]], query.pixels[chosen[:, 1]], X[inliers], len(pairs), rms)
+    seen = keyframe.xy.numpy()[pairs[found.inliers, 0]]
+    return Sighting(found.T_cam_world, seen, u[found.inliers], X[found.inliers], len(pairs), found.rms_px)
 
 
 def spread(pixels: NDArray[np.float32], camera: Camera) -> int:
@@ -192,41 +194,56 @@ def agreement(
 
 
 class KeyframeIndex:
-    """The features of all keyframes and the order in which they resemble an image. A pure function of the keyframes."""
+    """The looks of all keyframes and the order in which they resemble an image. A pure function of the keyframes."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: FeatureSource | None = None) -> None:
+        self.source = source or SmallOrb()
         self.keyframes: dict[int, Keyframe] = {}
-        self.features: dict[int, Features] = {}
+        self.looks: dict[int, Look] = {}
 
-    def add(self, keyframe: Keyframe) -> Features:
+    def look_at(self, image: NDArray[np.uint8]) -> Look:
+        """The looks of an (H, W) grey or (H, W, 3) RGB uint8 image in this index's features."""
+        return look_at(image, self.source)
+
+    def add(self, keyframe: Keyframe) -> Look:
         """Describe a keyframe and remember it; adding the same id again replaces it. Depth is read when needed."""
-        if keyframe.id not in self.features or self.keyframes[keyframe.id] is not keyframe:
-            self.features[keyframe.id] = describe(keyframe.image)
+        if keyframe.id not in self.looks or self.keyframes[keyframe.id] is not keyframe:
+            self.looks[keyframe.id] = self.look_at(keyframe.image)
         self.keyframes[keyframe.id] = keyframe
-        return self.features[keyframe.id]
+        return self.looks[keyframe.id]
 
     def points(self, id: int) -> Matrix:
         """The (N, 3) points of a keyframe's features from its present depth."""
         keyframe = self.keyframes[id]
-        return lift(self.features[id].pixels, keyframe.depth_m, keyframe.camera)
+        return lift(self.looks[id].xy, keyframe.depth_m, keyframe.camera)
 
-    def similar(self, query: Features, count: int, among: list[int] | None = None) -> list[int]:
-        """At most `count` keyframe ids, likeliest first: alternately by ORB votes and by thumbnail correlation."""
-        ids = sorted(self.features if among is None else among)
+    def pose(self, query: Look, camera: Camera, id: int) -> Sighting | None:
+        """A view posed against a keyframe; see `pose_against`."""
+        return pose_against(self.source, query.features, camera, self.looks[id].features, self.points(id))
+
+    def similar(self, query: Look, count: int, among: list[int] | None = None) -> list[int]:
+        """At most `count` keyframe ids, likeliest first: by votes of features and by thumbnails in turn."""
+        ids = sorted(self.looks if among is None else among)
         if not ids:
             return []
-        thumbnails = np.stack([self.features[id].thumbnail for id in ids]) @ query.thumbnail
+        thumbnails = np.stack([self.looks[id].thumbnail for id in ids]) @ query.thumbnail
         by_thumbnail = np.argsort(-thumbnails, kind="stable")
         by_votes = np.argsort(-self._votes(query, ids), kind="stable")
         ranked = dict.fromkeys(int(i) for pair in zip(by_votes, by_thumbnail) for i in pair)
         return [ids[i] for i in ranked][:count]
 
-    def _votes(self, query: Features, ids: list[int]) -> NDArray[np.int64]:
+    def _votes(self, query: Look, ids: list[int]) -> NDArray[np.int64]:
         """How many of the query's strongest features find their nearest descriptor of all keyframes in each."""
-        parts = [self.features[id].descriptors[:VOTERS] for id in ids]
+        voters, *parts = (_descriptors(look)[:VOTERS] for look in (query, *(self.looks[id] for id in ids)))
         owner = np.repeat(np.arange(len(ids)), [len(p) for p in parts])
-        if not len(owner) or not len(query.descriptors):
+        if not len(owner) or not len(voters):
             return np.zeros(len(ids), np.int64)
-        matches = cv2.BFMatcher(cv2.NORM_HAMMING).match(query.descriptors[:VOTERS], np.concatenate(parts))
-        winners = [owner[m.trainIdx] for m in matches if m.distance <= HAMMING_MAX]
-        return np.bincount(np.array(winners, np.int64), minlength=len(ids))
+        far, rows = (x[:, 0].numpy() for x in nearest(voters, torch.cat(parts)))
+        believed = far <= HAMMING_MAX if voters.dtype == torch.uint8 else np.ones(len(far), bool)
+        return np.bincount(owner[rows[believed]], minlength=len(ids))
+
+
+def _descriptors(look: Look) -> Tensor:
+    if look.features.descriptors is None:
+        raise InputError("features", "no descriptors", "a source that describes")
+    return look.features.descriptors

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scenewright.slam import finishing, rigid, sweep
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
+from scenewright.slam.features import FeatureSource, KeyframeIndex
 from scenewright.slam.loops import LoopCloser
 from scenewright.slam.odometry import Odometry, Posed
 from scenewright.slam.relocalise import Relocaliser
@@ -25,16 +26,19 @@ class KeyframeMap:
         keyframes, edges, entries: see `slam.types` and `slam.state`.
         view_of: the view of every keyframe.
         odometry: None where corners are switched off.
+        features: by which places are found again; None = `features.SmallOrb`.
     """
 
-    def __init__(self, intrinsics: pictures.Intrinsics, config: SlamConfig) -> None:
+    def __init__(
+        self, intrinsics: pictures.Intrinsics, config: SlamConfig, features: FeatureSource | None = None
+    ) -> None:
         self.config = config
         self.keyframes: list[Keyframe] = []
         self.edges: list[Edge] = []
         self.entries: list[Entry] = []
         self.view_of: list[int] = []
         self.odometry = Odometry(intrinsics, config.odometry, config.densify) if config.odometry.enabled else None
-        self.relocaliser = Relocaliser()
+        self.relocaliser = Relocaliser(KeyframeIndex(features))
         self._closer = LoopCloser(self.relocaliser.index)
 
     def add_view(self, picture: Picture, T_world_cam: Array, posed: Posed | None) -> int:

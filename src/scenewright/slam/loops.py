@@ -1,6 +1,6 @@
 """Loop closure: earlier keyframes that see what a new one sees, found by place and by looks, verified from both sides.
 
-Candidates after Engel 2014 (section 3.5: near in space, or alike; both directions must agree); verification is ORB-PnP
+Candidates after Engel 2014 (section 3.5: near in space, or alike; both directions must agree); verification is PnP
 against each keyframe's own depth in place of direct Sim(3) alignment.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from scenewright.slam.features import KeyframeIndex, RelativePose, agreement, inverse, pose_against, spread, to_grey
+from scenewright.slam.features import KeyframeIndex, Sighting, agreement, inverse, spread, to_grey
 from scenewright.slam.pose_graph import edge_information
 from scenewright.slam.types import Edge, Keyframe
 
@@ -85,7 +85,7 @@ class LoopCloser:
             (id for id in same_piece if scores[id] < 1), key=lambda id: (-min(hops.get(id, 99), 99), scores[id])
         )
         far = [id for id in earlier if hops.get(id, o.far_in_graph) >= o.far_in_graph]
-        alike = self.index.similar(self.index.features[keyframe.id], o.alike + o.near, far)
+        alike = self.index.similar(self.index.looks[keyframe.id], o.alike + o.near, far)
         alike = [id for id in alike if id not in near[: o.near]]
         return [*near[: o.near], *alike[: o.alike]]
 
@@ -96,7 +96,7 @@ class LoopCloser:
         return float(np.hypot(moved / max(reach, 1e-6), np.arccos(cosine) / self.options.angle_rad))
 
     def verify(self, first: int, second: int, hops: int | None = None) -> Edge | None:
-        """The edge between two keyframes of the index if ORB-PnP says the same from both sides, else None."""
+        """The edge between two keyframes of the index if PnP says the same from both sides, else None."""
         there, back = self._pose(second, first), None
         if there is not None:
             back = self._pose(first, second)
@@ -107,16 +107,16 @@ class LoopCloser:
             return None
         return self._combine(a, b, there, back, hops)
 
-    def _pose(self, query: int, keyframe: int) -> RelativePose | None:
+    def _pose(self, query: int, keyframe: int) -> Sighting | None:
         o, index = self.options, self.index
         camera = index.keyframes[query].camera
-        found = pose_against(index.features[query], camera, index.features[keyframe], index.points(keyframe))
+        found = index.pose(index.looks[query], camera, keyframe)
         if found is None or found.inliers < max(o.min_inliers, o.min_share * found.matches):
             return None
         return found if spread(found.query_pixels, camera) >= o.min_cells else None
 
     def _combine(
-        self, first: Keyframe, second: Keyframe, there: RelativePose, back: RelativePose, hops: int | None
+        self, first: Keyframe, second: Keyframe, there: Sighting, back: Sighting, hops: int | None
     ) -> Edge | None:
         """Mean of the two directions in first's units; their gap is the least uncertainty."""
         o = self.options
@@ -163,7 +163,7 @@ def graph_distances(start: int, edges: Iterable[Edge]) -> dict[int, int]:
     return hops
 
 
-def _log_ratios(pose: RelativePose, query: Keyframe) -> NDArray[np.float64]:
+def _log_ratios(pose: Sighting, query: Keyframe) -> NDArray[np.float64]:
     """log(depth by the keyframe's points / the query's own depth) at the inliers where the query knows its depth."""
     z = (pose.points @ pose.T_query_keyframe[:3, :3].T + pose.T_query_keyframe[:3, 3])[:, 2]
     x, y = np.rint(pose.query_pixels).astype(int).T

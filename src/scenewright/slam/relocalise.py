@@ -9,17 +9,7 @@ from numpy.typing import NDArray
 
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
-from scenewright.slam.features import (
-    Features,
-    KeyframeIndex,
-    RelativePose,
-    agreement,
-    describe,
-    inverse,
-    pose_against,
-    spread,
-    to_grey,
-)
+from scenewright.slam.features import KeyframeIndex, Look, Sighting, agreement, inverse, spread, to_grey
 from scenewright.slam.types import Keyframe
 
 Matrix = NDArray[np.float64]
@@ -44,7 +34,7 @@ class RelocaliseOptions:
 
 
 class Relocaliser:
-    """ORB-PnP against the keyframes that look alike. Its state is a pure function of the keyframes added."""
+    """PnP against the keyframes that look alike. Its state is a pure function of the keyframes added."""
 
     def __init__(self, index: KeyframeIndex | None = None, options: RelocaliseOptions | None = None) -> None:
         self.index = KeyframeIndex() if index is None else index
@@ -55,20 +45,19 @@ class Relocaliser:
         self.index.add(keyframe)
 
     def locate(
-        self, image_grey: NDArray[np.uint8], camera: Camera, among: list[int] | None = None
+        self, image: NDArray[np.uint8], camera: Camera, among: list[int] | None = None
     ) -> tuple[int, Matrix, int] | None:
         """(keyframe id, T_keyframe_frame (4, 4), number of inliers), or None where no keyframe convinces.
 
         Args:
-            image_grey: (H, W) uint8. camera: of that image. among: try these keyframes only.
+            image: (H, W, 3) RGB or (H, W) grey, uint8. camera: of that image. among: try these keyframes only.
 
         Raises:
             InputError: the image is not uint8 or not of the camera's size.
         """
-        if image_grey.shape[:2] != camera.size:
-            raise InputError("image", image_grey.shape, f"the camera's size {camera.size}")
-        grey = to_grey(image_grey)
-        query = describe(grey)
+        if image.shape[:2] != camera.size:
+            raise InputError("image", image.shape, f"the camera's size {camera.size}")
+        grey, query = to_grey(image), self.index.look_at(image)
         best: tuple[int, Matrix, int] | None = None
         for id in self.index.similar(query, self.options.candidates, among):
             found = self._convincing(id, query, grey, camera)
@@ -78,9 +67,9 @@ class Relocaliser:
                 break
         return best
 
-    def _convincing(self, id: int, query: Features, grey: NDArray[np.uint8], camera: Camera) -> RelativePose | None:
+    def _convincing(self, id: int, query: Look, grey: NDArray[np.uint8], camera: Camera) -> Sighting | None:
         o = self.options
-        found = pose_against(query, camera, self.index.features[id], self.index.points(id))
+        found = self.index.pose(query, camera, id)
         if found is None or found.inliers < max(o.min_inliers, o.min_share * found.matches):
             return None
         if spread(found.query_pixels, camera) < o.min_cells:

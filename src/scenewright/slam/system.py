@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from scenewright.data.sequence import Frame
 from scenewright.errors import InputError
+from scenewright.features.robust import PnpOptions
 from scenewright.geometry.camera import Camera
 from scenewright.slam import finishing, fusion, hypotheses, keyframes, refinement, rigid, state, tracking, uncertainty
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
 from scenewright.slam.exposure import Exposure
+from scenewright.slam.features import FeatureSource, lift, pose_against
 from scenewright.slam.keyframe_map import KeyframeMap
 from scenewright.slam.labels import soften
 from scenewright.slam.odometry import Posed
@@ -48,18 +50,20 @@ class CnnSlam:
         depth_source: asked once per keyframe, on a thread of its own.
         config: defaults unless given; `SlamConfig.as_printed()` is the paper alone.
         pose_source: poses from elsewhere that take the tracker's place; the map then keeps their scale.
+        features: by which loops are closed, lost cameras placed and large motions begun; None = ORB.
 
     A frame that cannot be tracked is reported `LOST`, never raised; what the depth source raises comes through.
     """
 
     def __init__(
         self, camera: Camera, depth_source: DepthSource, config: SlamConfig | None = None, *,
-        pose_source: PoseSource | None = None,
+        pose_source: PoseSource | None = None, features: FeatureSource | None = None,
     ) -> None:  # fmt: skip
         self.config = config or SlamConfig()
         self.camera = pictures.working_camera(camera, self.config.image.longest)
         self.intrinsics = pictures.Intrinsics(*self.camera.numbers)
-        self.map = KeyframeMap(self.intrinsics, self.config)
+        self.map = KeyframeMap(self.intrinsics, self.config, features)
+        self._features = features
         self._source, self._worker, self._given = depth_source, Worker(depth_source), pose_source
         self._input_size = camera.size
         self._odometry = self.map.odometry
@@ -174,14 +178,25 @@ class CnnSlam:
         usual = float(np.median(motion.energies)) if motion.energies else np.inf
         if cost(best) < config.energy_ratio * usual:
             return best
-        depth, _ = active.depth.depth()
-        found = hypotheses.pnp_start(
-            active.picture.features(self.config), depth, picture.features(self.config), self.intrinsics, config
-        )
-        starts = [motion.T_frame_keyframe] if found is None else [found[0]]
+        found = self._second_start(active, picture)
+        starts = [motion.T_frame_keyframe] if found is None else [found]
         if found is None and not best.ok:
             starts.append(hypotheses.rotation_start(active.picture.grey, picture.grey, self.intrinsics))
         return min([best, *(self._run(active, picture, T) for T in starts)], key=cost)
+
+    def _second_start(self, active: Active, picture: Picture) -> Array | None:
+        """T_frame_keyframe from matched features and the keyframe's depth, None where too few agree."""
+        depth, _ = active.depth.depth()
+        if self._features is None:
+            a, b = (p.features(self.config) for p in (active.picture, picture))
+            found = hypotheses.pnp_start(a, depth, b, self.intrinsics, self.config.hypotheses)
+            return None if found is None else found[0]
+        query = self.map.relocaliser.index.look_at(picture.image).features
+        keyframe = self.map.relocaliser.index.looks[active.keyframe.id].features
+        points = lift(keyframe.xy.numpy(), depth, self.camera)
+        options = PnpOptions(self.config.hypotheses.reprojection_px, least=self.config.hypotheses.minimum_inliers)
+        posed = pose_against(self._features, query, self.camera, keyframe, points, options)
+        return None if posed is None else posed.T_query_keyframe
 
     def _recover(self, picture: Picture, tracked: tracking.Tracked) -> Entry:
         """Relocalise, or stay lost, or begin a new piece of map."""
@@ -190,7 +205,7 @@ class CnnSlam:
         if motion.lost_since_s is None:
             motion.lost_since_s = picture.time_s
         self._drop_pending()
-        if self._given is None and (found := self.map.relocaliser.locate(picture.grey8, self.camera)) is not None:
+        if self._given is None and (found := self.map.relocaliser.locate(picture.image, self.camera)) is not None:
             return self._resume(picture, found[0], found[1])
         lost_for = sum(1 for _ in _trailing_lost(self.map.entries)) + 1
         long = picture.time_s - motion.lost_since_s >= config.new_segment_s and lost_for >= config.new_segment_frames

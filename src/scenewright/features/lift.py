@@ -202,7 +202,7 @@ class LIFT(Method[LiftSample]):
         grey = luma(check_image(image))
         with evaluating(self):
             found = self._peaks(grey).strongest(count)
-            angle = [self.angles(_middle(p)) for p in cut(image, found, PATCH, 2.0).split(64) if len(p)]
+            angle = [self.angles(p) for p in cut(image, found, CROP).split(128) if len(p)]
         degrees = torch.rad2deg(torch.cat(angle)) if angle else image.new_zeros(0)
         return replace(found, angle_deg=degrees)
 
@@ -285,11 +285,6 @@ def crop(patches: Tensor, xy: Tensor, angle: Tensor) -> Tensor:
     centre = (xy + 1) * (PATCH - 1) / 2
     half = torch.full_like(angle, (PATCH - 1) / 4)
     return sample_at(patches, patch_grid(centre, half, angle, CROP), padding="border")[0]
-
-
-def _middle(patches: Tensor) -> Tensor:
-    still = patches.new_zeros(len(patches))
-    return crop(patches, torch.stack([still, still], 1), still)
 
 
 def soft_argmax(maps: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         _protocol(
             "real-pairs", "Strecha fountain and castle, Lund door, 7-Scenes redkitchen, Oxford graf",
-            "every view with the next two; 24 frames of the kitchen with the next 0.3 m away; graf 1 and 3",
+            "16 pairs each: views with the next two, frames with the next 0.3 m away; graf 1 and 3",
             (
                 *(Metric(f"AUC@{t}", better="higher") for t in (10, 5, 20)),
                 *(Metric(f"{name} AUC@10", better="higher") for name in ("fountain", "castle", "door", "kitchen")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,10 @@ SETS = {
 }
 """Sets with cameras, by their columns' names: a folder of photographs with cameras, or of RGB-D frames with poses."""
 PLANE = "homography_graf"
+PAIRS = 16
+"""At most so many of each set, evenly spread."""
 _NEIGHBOURS = 2
-_FRAMES, _APART_M, _TURN_DEG = 24, 0.3, 40.0
+_APART_M, _TURN_DEG = 0.3, 40.0
 _LOST_PX = 200.0
 
 
@@ -79,8 +81,8 @@ def open_real_sets(folder: str | Path) -> RealSets:
 
 
 def open_views(folder: str | Path) -> PosedViews:
-    """Photographs with known cameras, each paired with the next two by name; or frames of an RGB-D sequence with poses,
-    24 of them, each paired with the next that is 0.3 m away and turned by at most 40 degrees.
+    """16 pairs: photographs with known cameras, each with the next two by name; or frames of an RGB-D sequence with
+    poses, each with the next that is 0.3 m away and turned by at most 40 degrees.
 
     Raises:
         FormatError: neither of both, or damaged.
@@ -88,9 +90,9 @@ def open_views(folder: str | Path) -> PosedViews:
     """
     path = Path(folder)
     if (path / "images").is_dir() or (path / "sparse").is_dir():
-        views = [_resized(photo) for photo in open_posed_photos(path)]
-        pairs = [(i, j) for i in range(len(views)) for j in range(i + 1, min(i + 1 + _NEIGHBOURS, len(views)))]
-        return PosedViews(views, pairs)
+        photos = open_posed_photos(path)
+        pairs = [(i, j) for i in range(len(photos)) for j in range(i + 1, min(i + 1 + _NEIGHBOURS, len(photos)))]
+        return _views(photos.__getitem__, _spread(pairs))
     return _frames(path)
 
 
@@ -110,16 +112,26 @@ def _frames(path: Path) -> PosedViews:
         raise FormatError(path, "a film", "photographs with cameras, or frames with poses")
     posed = sequence.posed()
     poses = [np.asarray(sequence.pose(k)) for k in posed]
-    chosen = frame_pairs(poses, _FRAMES)
+    chosen = frame_pairs(poses, PAIRS + 4)  # of the last frames there is no later one
     if not chosen:
         raise InputError(str(path), f"no two of {len(poses)} frames {_APART_M} m apart", "a camera that moves")
-    needed = sorted({k for pair in chosen for k in pair})
-    views = []
-    for k in needed:
-        frame = next(sequence.frames_from(posed[k]))
-        views.append(PosedPhoto(str(posed[k]), frame.image, sequence.camera, np.linalg.inv(poses[k])))
+
+    def view(k: int) -> PosedPhoto:
+        image = next(sequence.frames_from(posed[k])).image
+        return PosedPhoto(str(posed[k]), image, sequence.camera, np.linalg.inv(poses[k]))
+
+    return _views(view, _spread(chosen))
+
+
+def _spread(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    return [pairs[k] for k in np.unique(np.linspace(0, len(pairs) - 1, min(PAIRS, len(pairs))).astype(int)).tolist()]
+
+
+def _views(get: Callable[[int], PosedPhoto], pairs: list[tuple[int, int]]) -> PosedViews:
+    """Only the views that some pair needs."""
+    needed = sorted({k for pair in pairs for k in pair})
     row = {k: n for n, k in enumerate(needed)}
-    return PosedViews([_resized(v) for v in views], [(row[i], row[j]) for i, j in chosen])
+    return PosedViews([_resized(get(k)) for k in needed], [(row[i], row[j]) for i, j in pairs])
 
 
 def frame_pairs(poses: list[Any], count: int) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ import torch
 
 from scenewright.data.readers import KINDS, open_reader, reader_fingerprint
 from scenewright.data.rgbd_pairs import RgbdPairs
-from scenewright.engine.scoreboard import measured, store
+from scenewright.engine.scoreboard import measured, read_all, store
 from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
 from scenewright.features import evaluate as ev
@@ -27,6 +27,8 @@ from scenewright.features.turned_pairs import turned_pairs
 from scenewright.worlds.wide import SAME_DEPTH, WideFrames
 
 Figures = dict[str, float]
+Done = frozenset[str]
+"""Baselines whose figures are stored already."""
 HELD_OUT_PHOTOS = ("camera", "coins", "moon", "page", "rocket")
 """Photographs that scikit-image carries and that no method was trained on."""
 
@@ -52,7 +54,7 @@ def score_features(
         source: a folder of rooms (patches, photo-homographies, turned-photographs) or of wide-rooms (room-pairs-pck), a
             sequence with depth and poses (sequence-pck), a folder of the sets of `features.real_sets` (real-pairs), or
             a data set by its path, KIND:PATH or reader:PATH (phototour, hpatches).
-        results: root folder to store results under.
+        results: root folder to store results under; baselines that lie there under the same protocol are kept.
 
     Raises:
         InputError: no such protocol, a missing source, a method that cannot do what is asked.
@@ -60,11 +62,18 @@ def score_features(
     if protocol not in PROTOCOLS:
         raise InputError("--protocol", repr(protocol), f"one of {', '.join(PROTOCOLS)}")
     labels = {name.rpartition("=")[2]: name.rpartition("=")[0] for name in names}
-    rows = _MEASURES[protocol](list(labels), source)
+    rows = _MEASURES[protocol](list(labels), source, _stored_baselines(protocol, results))
     if results is not None:
         for name, figures in rows.figures.items():
             _store(protocol, name, labels.get(name, ""), figures, rows, results)
     return {labels.get(name) or name: figures for name, figures in rows.figures.items()}
+
+
+def _stored_baselines(protocol: str, root: Path | None) -> frozenset[str]:
+    """Rows that need not be measured again: they are functions of the protocol alone."""
+    folder = (root or Path()) / "features" / protocol
+    stored = read_all(folder) if root is not None else []
+    return frozenset(r.method for r in stored if r.baseline and r.protocol_hash == PROTOCOLS[protocol].hash)
 
 
 def _store(protocol: str, name: str, label: str, figures: Figures, rows: Rows, root: Path) -> None:
@@ -110,24 +119,25 @@ def _need(source: str | None, what: str) -> str:
     return source
 
 
-def _patches(names: list[str], source: str | None) -> Rows:
+def _patches(names: list[str], source: str | None, done: Done) -> Rows:
     pairs = ev.patch_pairs(held_out(_need(source, "a folder of rooms with a test split")), 3000, SEED)
-    return Rows(_patch_rows(names, [pairs]), len(pairs.same), _hash(pairs.first, pairs.second, pairs.same))
+    return Rows(_patch_rows(names, [pairs], done), len(pairs.same), _hash(pairs.first, pairs.second, pairs.same))
 
 
-def _phototour(names: list[str], source: str | None) -> Rows:
+def _phototour(names: list[str], source: str | None, done: Done) -> Rows:
     reader = _reader(source, "phototour")
-    return Rows(_patch_rows(names, ev.patch_blocks(reader)), len(reader), reader_fingerprint(reader))
+    return Rows(_patch_rows(names, ev.patch_blocks(reader), done), len(reader), reader_fingerprint(reader))
 
 
-def _patch_rows(names: list[str], blocks: Iterable[Any]) -> dict[str, Figures]:
+def _patch_rows(names: list[str], blocks: Iterable[Any], done: Done) -> dict[str, Figures]:
     """Methods, and classical ways of comparing patches, each at its best size."""
     variants = {f"raw-patches {side}": ev.raw_patches(side) for side in (64, 32, 16, 8)}
     for side in (64, 32, 16):
         variants |= {f"sift {side} {root}": ev.sift_patches(side, root) for root in (False, True)}
+    variants = {name: score for name, score in variants.items() if name.split()[0] not in done}
     table = ev.patch_table(blocks, {name: _patch_score(load(name)) for name in names} | variants)
     rows = {name: table[name] for name in names}
-    for kind in ("raw-patches", "sift"):
+    for kind in {name.split()[0]: None for name in variants}:
         rows[kind] = min((table[v] for v in variants if v.startswith(kind)), key=lambda f: f["FPR95"])
     return rows
 
@@ -158,10 +168,11 @@ def _patch_score(method: Any) -> ev.PairScore:
     return ev.learned_patches(describe[name])
 
 
-def _shapes(names: list[str], source: str | None) -> Rows:
+def _shapes(names: list[str], source: str | None, done: Done) -> Rows:
     count = 360
     detectors: dict[str, Any] = {name: load(name) for name in names}
-    detectors |= {kind: Corners(kind) for kind in ("harris", "shi-tomasi", "fast")} | {"sift": Sift()}
+    classical = {kind: Corners(kind) for kind in ("harris", "shi-tomasi", "fast")} | {"sift": Sift()}
+    detectors |= _without(done, classical)
     for name, detector in detectors.items():
         if not isinstance(detector, Detector):
             raise InputError("method", repr(name), "one that detects keypoints")
@@ -169,10 +180,10 @@ def _shapes(names: list[str], source: str | None) -> Rows:
     return Rows(rows, 2 * count, _hash([SEED, count]))
 
 
-def _point_sets(names: list[str], source: str | None) -> Rows:
+def _point_sets(names: list[str], source: str | None, done: Done) -> Rows:
     count = 300
     warps: dict[str, ev.Warp] = {name: _warp_of(load(name)) for name in names}
-    warps |= {"identity": lambda a, b: np.eye(3), "ransac": ev.nearest_ransac}
+    warps |= _without(done, {"identity": lambda a, b: np.eye(3), "ransac": ev.nearest_ransac})
     return Rows({name: ev.warp_figures(w, count, SEED) for name, w in warps.items()}, count, _hash([SEED, count]))
 
 
@@ -182,57 +193,63 @@ def _warp_of(method: Any) -> ev.Warp:
     return lambda a, b: np.asarray(method.predict(a, b)[0].double())
 
 
-def _photo_homographies(names: list[str], source: str | None) -> Rows:
+def _photo_homographies(names: list[str], source: str | None, done: Done) -> Rows:
     pairs = ev.homography_pairs(held_out(_need(source, "a folder of rooms with a test split")), 60, SEED)
-    return _on_planes(names, pairs)
+    return _on_planes(names, pairs, done)
 
 
-def _turned(names: list[str], source: str | None) -> Rows:
-    return _on_planes(names, turned_pairs(held_out(_need(source, "a folder of rooms with a test split")), 60, SEED))
+def _turned(names: list[str], source: str | None, done: Done) -> Rows:
+    return _on_planes(
+        names, turned_pairs(held_out(_need(source, "a folder of rooms with a test split")), 60, SEED), done
+    )
 
 
-def _on_planes(names: list[str], pairs: list[HomographySample]) -> Rows:
-    rows = {name: ev.homography_figures(extractor(name), pairs) for name in _with_classical(names)}
+def _on_planes(names: list[str], pairs: list[HomographySample], done: Done) -> Rows:
+    rows = {name: ev.homography_figures(extractor(name), pairs) for name in _with_classical(names, done)}
     return Rows(rows, len(pairs), _hash(*(x for p in pairs for x in (p.first, p.second, p.H_second_first))))
 
 
-def _hpatches(names: list[str], source: str | None) -> Rows:
+def _hpatches(names: list[str], source: str | None, done: Done) -> Rows:
     reader = _reader(source, "homographies")
     rows = {}
-    for name in _with_classical(names):
+    for name in _with_classical(names, done):
         samples = (ev.resized_plane(reader[k], 640) for k in range(len(reader)))
         rows[name] = ev.homography_figures(extractor(name), samples, 1000, (1, 3, 5))
     return Rows(rows, len(reader), reader_fingerprint(reader))
 
 
-def _with_classical(names: list[str]) -> list[str]:
-    return [*names, *(n for n in ("sift", "orb", "harris", "fast") if n not in names)]
+def _with_classical(names: list[str], done: Done) -> list[str]:
+    return [*names, *(n for n in ("sift", "orb", "harris", "fast") if n not in names and n not in done)]
 
 
-def _sequence_pck(names: list[str], source: str | None) -> Rows:
+def _without(done: Done, rows: dict[str, Any]) -> dict[str, Any]:
+    return {name: row for name, row in rows.items() if name not in done}
+
+
+def _sequence_pck(names: list[str], source: str | None, done: Done) -> Rows:
     reader = RgbdPairs(_need(source, "a sequence with depth and poses"))
     pairs = ev.place_pairs(reader, 30, SEED, 0.05)
     if not pairs:
         raise InputError(str(source), "no two frames that see the same places", "a sequence with depth and poses")
-    return _pck(names, pairs)
+    return _pck(names, pairs, done)
 
 
-def _room_pairs_pck(names: list[str], source: str | None) -> Rows:
+def _room_pairs_pck(names: list[str], source: str | None, done: Done) -> Rows:
     frames = WideFrames(_need(source, "a folder of wide-rooms with a test split"), "test")
     pairs = ev.place_pairs(frames, 200, SEED, SAME_DEPTH)
     if not pairs:
         raise InputError(str(source), "no two views that see the same places", "pairs of 48 pixels a side or more")
-    return _pck(names, pairs)
+    return _pck(names, pairs, done)
 
 
-def _pck(names: list[str], pairs: list[ev.PlacePair]) -> Rows:
+def _pck(names: list[str], pairs: list[ev.PlacePair], done: Done) -> Rows:
     """Dense describers, upright SIFT and raw patches over the same grid, and the answer that nothing moved."""
     dense: dict[str, ev.Dense] = {}
     for name in names:
         part = extractor(name).describer
         dense[name] = ev.dense_neighbours(part.describe)
-    dense |= {name: ev.dense_neighbours(CLASSICAL[name]().describe) for name in ("sift", "patches")}
-    dense["same-place"] = lambda a, b, xy: xy
+    classical = {name: ev.dense_neighbours(CLASSICAL[name]().describe) for name in ("sift", "patches")}
+    dense |= _without(done, classical | {"same-place": lambda a, b, xy: xy})
     rows = ev.pck_figures(dense, pairs)
     return Rows(rows, len(pairs), _hash(*(x for pair in pairs for x in pair)))
 
@@ -240,15 +257,15 @@ def _pck(names: list[str], pairs: list[ev.PlacePair]) -> Rows:
 _REAL_ROWS = ("sift", "orb", "harris+brief", "fast+brief", "sift+patches")
 
 
-def _real_pairs(names: list[str], source: str | None) -> Rows:
+def _real_pairs(names: list[str], source: str | None, done: Done) -> Rows:
     sets = open_real_sets(_need(source, "a folder of real sets"))
-    wanted = [*names, *(n for n in _REAL_ROWS if n not in names)]
+    wanted = [*names, *(n for n in _REAL_ROWS if n not in names and n.replace("+", "-") not in done)]
     rows = {name: real_figures(extractor(name), sets) for name in wanted}
     items = 1 + sum(len(posed.pairs) for posed in sets.views.values())
     return Rows(rows, items, _hash(*sets.pictures()))
 
 
-_MEASURES: dict[str, Callable[[list[str], str | None], Rows]] = {
+_MEASURES: dict[str, Callable[[list[str], str | None, Done], Rows]] = {
     "patches": _patches,
     "phototour": _phototour,
     "shapes": _shapes,

@@ -9,7 +9,16 @@ import torch
 from scenewright.data.items import FocalStack, OrdinalView, View
 from scenewright.depth.crops import restricted
 from scenewright.depth.data import disparity_order, reader_samples, room_samples, sample_of, sequence_samples
-from scenewright.depth.evaluate import iou_of, label_iou, method_predictor, score, score_focus, score_order
+from scenewright.depth.evaluate import (
+    iou_of,
+    label_iou,
+    method_predictor,
+    score,
+    score_borders,
+    score_confidence,
+    score_focus,
+    score_order,
+)
 from scenewright.depth.protocols import PROTOCOLS, STRIDE
 from scenewright.depth.task import DepthPrediction, DepthSample, FocalStackSample, OrdinalSample, StereoSample
 from scenewright.engine.table import create, list_methods
@@ -199,3 +208,47 @@ def test_every_depth_method_can_be_measured_by_every_depth_protocol(name: str) -
     points = torch.tensor([[[[0, 1], [40, 7]], [[5, 5], [5, 90]]]])
     ordinal = OrdinalSample(image, camera, points, torch.tensor([[-1, 1]]))
     assert 0 <= score_order({name: predict}, [ordinal])[name]["WHDR"] <= 1
+
+
+def step(jump: float, count: int = 2) -> Iterator[DepthSample]:
+    """A step of depth in the middle of pictures of 40 columns; the last picture is flat."""
+    for k in range(count):
+        depth = torch.ones(1, 1, 30, 40)
+        depth[..., 20:] = 1.0 if k == count - 1 else jump
+        yield DepthSample(torch.rand(1, 3, 30, 40), depth, CAMERA)
+
+
+def test_errors_at_borders_count_there_alone() -> None:
+    def blurred(sample: DepthSample) -> np.ndarray:
+        found = sample.depth_m[0, 0].numpy().copy()
+        found[:, 16:24] *= 1.5  # 8 columns, all of them within 3 px of the step but 2
+        return found
+
+    found = score_borders({"blurred": blurred, "truth": lambda s: s.depth_m[0, 0].numpy()}, step(2.0), 10.0)
+    assert found["truth"] == dict.fromkeys(found["truth"], 0.0)
+    assert found["blurred"]["AbsRel at borders"] == pytest.approx(0.5)
+    assert found["blurred"]["AbsRel"] == pytest.approx(0.5 * 8 / 40)
+    with pytest.raises(InputError, match="no image with a jump"):
+        score_borders({"truth": lambda s: s.depth_m[0, 0].numpy()}, step(1.1), 10.0)
+
+
+class Sure:
+    """Right by 0 % on the left half, where it is sure, and wrong by half on the right."""
+
+    def claims(self, sample: DepthSample) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor([0.75] * 4), torch.tensor([True, True, True, False])
+
+    def predict(self, image: torch.Tensor, camera: Camera) -> DepthPrediction:
+        left = torch.arange(40).expand(1, 1, 30, 40) < 20
+        return DepthPrediction(torch.where(left, 1.0, 1.5), confidence=torch.where(left, 0.9, 0.2))
+
+
+def test_confidence_that_is_right() -> None:
+    flat = list(step(1.0))
+    found = score_confidence(Sure(), flat, 10.0)
+    assert found["ECE"] == pytest.approx(0, abs=1e-6)
+    assert found["AbsRel surest quarter"] == 0
+    assert found["AbsRel least sure quarter"] == pytest.approx(0.5)
+    assert found["surest / least sure"] == 0
+    with pytest.raises(InputError, match="a method without"):
+        score_confidence(object(), flat, 10.0)

@@ -165,6 +165,33 @@ def test_empty_sources_and_readers_by_name(fcrn: str, tmp_path: Path) -> None:
         assert source_fingerprint(source, 2) == source_fingerprint(str(root), 2)
 
 
+def test_ablations_have_rows_of_their_own(tmp_path: Path) -> None:
+    weights = weights_of("depth_classification", tmp_path)
+    data, results = str(stereo(tmp_path / "pair")), tmp_path / "results"
+    label = "depth_classification.without-crf"
+    arguments = ["--data", data, "--protocol", "stereo-middlebury", "--results", str(results)]
+    assert main(["eval", f"{label}={weights}", *arguments, "--option", "crf=null"]) == 0
+    stored = {r.method: r for r in scoreboard.read_all(results / "depth" / "stereo-middlebury")}
+    assert set(stored) == {label, "constant", "sgbm"}
+    assert stored[label].weights_sha256
+    assert not stored[label].baseline
+    with pytest.raises(InputError, match="a name of their own"):
+        evaluate(str(weights), data, changes=["crf=null"])
+    with pytest.raises(InputError, match="--option"):
+        evaluate(f"{label}={weights}", data, changes=["colour=red"])
+
+
+def test_borders_and_trivial_rows_of_an_order(fcrn: str, tmp_path: Path) -> None:
+    pair = str(stereo(tmp_path / "pair"))
+    borders = evaluate(fcrn, pair, protocol="stereo-rooms-borders")
+    assert set(borders.figures) == {fcrn, "constant", "sgbm"}
+    assert borders.items == 1
+    order = evaluate(fcrn, pair, protocol="stereo-middlebury-order", mean_from=pair)
+    assert set(order.figures) == {fcrn, "lower-is-nearer", "mean-map", "image-height"}
+    with pytest.raises(InputError, match="says how sure"):
+        evaluate(fcrn, pair, protocol="rooms-confidence")
+
+
 def test_real_pairs_beside_semi_global_matching(fcrn: str, real_data) -> None:
     found = evaluate(fcrn, str(real_data("stereo_middlebury")), protocol="stereo-middlebury")
     assert found.items == 1

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from scenewright.pipelines.evaluate import Evaluation
 
 
+PLACES = (("localize", "localize-split"), ("reconstruct", "loops"))
+"""What is measured by the features that find places again."""
+
+
 def command(
     method: tyro.conf.Positional[str],
     data: str,
@@ -26,13 +30,17 @@ def command(
     sheet: Path | None = None,
     depth: str = "fcrn",
     as_printed: bool = False,
+    features: str = "orb",
+    scene: Path | None = None,
+    option: tuple[str, ...] = (),
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> int:
     """Measure a depth method on data with truth, raw and after per-image median scaling, trivial rows beside it.
 
     Args:
-        method: a method with shipped weights, a folder of weights, onnx:FILE, or "reconstruct" for a finished scene;
-            several features at once as NAME,NAME.
+        method: a method with shipped weights, a folder of weights, onnx:FILE, "reconstruct", or "localize";
+            several features at once as NAME,NAME. LABEL=NAME gives a row a name of its own, an ablation's, say:
+            garg.one-level=FOLDER.
         data: rooms:FOLDER[:SPLIT], the folder of a sequence with depth, a data set that `scenewright data check`
             knows (its path, or KIND:PATH), or a Scene folder with "reconstruct"; for features a folder of rooms, a
             sequence or posed photographs, as the protocol has it, or "none".
@@ -45,13 +53,20 @@ def command(
         sheet: picture to write: the four best and the four worst items, with their figures.
         depth: with "reconstruct --protocol rooms-walks", which films and reconstructs the walks in the folder `data`,
             and "rooms-labels", which compares their labels: the depth source, as `scenewright reconstruct` has it.
+        features: with "localize --protocol localize-split" and "reconstruct --protocol loops": NAME,NAME, what finds
+            places again, as `scenewright localize` and `scenewright reconstruct` have it.
+        scene: with "localize": the Scene folder to keep the protocol's scene in, or to find it in.
         as_printed: likewise, by the paper's tracker without the corner odometry.
+        option: fields of the method's Config with which the same weights predict otherwise, as name=value (crf=null);
+            LABEL=NAME must then name the row.
         as_json: print all figures as JSON.
     """
     if method == "reconstruct" and protocol == "rooms-walks":
         return _walks(Path(data), depth, as_printed, results)
     if method == "reconstruct" and protocol == "rooms-labels":
         return _labels(Path(data), depth, results)
+    if (method, protocol) in PLACES:
+        return _places(method, data, features.split(","), depth, scene, results)
     if method == "reconstruct":
         return _scene(Path(data), protocol, results)
     from scenewright.features.protocols import PROTOCOLS
@@ -62,9 +77,9 @@ def command(
 
     found = evaluate(
         method, data, protocol=protocol, every=every, mean_from=mean_from, results=results, sheet=sheet, files=files,
-        split=split,
+        split=split, changes=option,
     )  # fmt: skip
-    return _show(method, protocol, found, as_json)
+    return _show(next(iter(found.figures)), protocol, found, as_json)
 
 
 def _show(method: str, protocol: str | None, found: Evaluation, as_json: bool) -> int:
@@ -93,7 +108,23 @@ def protocol_columns(protocol: str | None, figures: dict[str, float]) -> list[st
 def _features(names: str, data: str, protocol: str, results: Path | None) -> int:
     from scenewright.pipelines.score_features import score_features
 
-    rows = score_features(protocol, names.split(","), None if data == "none" else data, results)
+    return _table(score_features(protocol, names.split(","), None if data == "none" else data, results))
+
+
+def _places(method: str, data: str, names: list[str], depth: str, scene: Path | None, results: Path | None) -> int:
+    from scenewright.cli.show import progress_bar
+    from scenewright.pipelines.score_localize import score_localize
+    from scenewright.pipelines.score_loops import score_loops
+
+    with progress_bar() as progress:
+        if method == "localize":
+            rows = score_localize(data, names, depth=depth, scene=scene, results=results, progress=progress)
+        else:
+            rows = score_loops(data, names, depth=depth, results=results, progress=progress)
+    return _table(rows)
+
+
+def _table(rows: dict[str, dict[str, float]]) -> int:
     columns = list(next(iter(rows.values())))
     print(" " * 24 + "".join(f"{name:>{max(9, len(name) + 2)}}" for name in columns))
     for row, figures in rows.items():

@@ -11,7 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from scenewright.depth.focus import focus_figures
-from scenewright.depth.metrics import Moments, mean_figures, moments, pooled
+from scenewright.depth.metrics import (
+    Moments,
+    border_error,
+    calibration_error,
+    depth_figures,
+    mean_figures,
+    moments,
+    pooled,
+)
 from scenewright.depth.ordinal import differences, whdr
 from scenewright.depth.task import DepthMethod, DepthSample, FocalStackSample, OrdinalSample
 from scenewright.errors import InputError
@@ -148,6 +156,80 @@ def score_focus(predictors: dict[str, Predictor], samples: Iterable[FocalStackSa
             for name, predict in predictors.items():
                 rows[name].append(focus_figures(predict(sample), truth))
     return {name: mean_figures(found) for name, found in rows.items()}
+
+
+def score_borders(
+    predictors: dict[str, Predictor], samples: Iterable[Any], cap_m: float
+) -> dict[str, dict[str, float]]:
+    """AbsRel where objects end (`metrics.depth_borders`) and everywhere, raw and "... scaled", means over images.
+
+    Args:
+        predictors, samples, cap_m: as in `score`.
+
+    Raises:
+        InputError: no image with such a border.
+    """
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in predictors}
+    for sample in measurable(samples, cap_m):
+        truth = sample.depth_m[0, 0].numpy()
+        for name, predict in predictors.items():
+            rows[name].append(_border_figures(predict(sample), truth, cap_m))
+    return {name: _means_of_what_is_there(found) for name, found in rows.items()}
+
+
+def _border_figures(predicted: FloatImage, truth: FloatImage, cap_m: float) -> dict[str, float]:
+    found = {}
+    for word, scaled in (("", False), (" scaled", True)):
+        given: dict[str, Any] = {
+            "prediction_m": predicted, "truth_m": truth, "cap_m": cap_m, "median_scaled": scaled
+        }  # fmt: skip
+        found["AbsRel" + word] = depth_figures(**given)["AbsRel"]
+        at_border = border_error(**given)
+        if at_border is not None:
+            found["AbsRel at borders" + word] = at_border
+    return found
+
+
+def _means_of_what_is_there(rows: list[dict[str, float]]) -> dict[str, float]:
+    found = {name: float(np.mean([r[name] for r in rows if name in r])) for row in rows for name in row}
+    if "AbsRel at borders" not in found:
+        raise InputError("borders", "no image with a jump of true depth", "at least one")
+    return found
+
+
+def score_confidence(method: Any, samples: Iterable[DepthSample], cap_m: float) -> dict[str, float]:
+    """Whether a method knows where it is right.
+
+    Args:
+        method: with `claims`, whose probabilities "ECE" judges, and a prediction with confidence.
+        samples: batches of one, with truth.
+        cap_m: as in `score`; for the quarters of all pixels that it is surest and least sure of.
+
+    Raises:
+        InputError: a method without them.
+    """
+    if not hasattr(method, "claims"):
+        raise InputError("confidence", "a method without", "one that says how sure it is")
+    claimed, right, sure, wrong = (list[NDArray[Any]]() for _ in range(4))
+    for sample in measurable(samples, cap_m):
+        truth = sample.depth_m[0, 0].numpy()
+        valid = (truth > 1e-3) & (truth < cap_m)
+        with torch.autocast(sample.image.device.type, dtype=torch.bfloat16):
+            claims, prediction = method.claims(sample), method.predict(sample.image, sample.camera)
+        claimed.append(claims[0].float().numpy())
+        right.append(claims[1].numpy())
+        sure.append(prediction.confidence[0, 0].float().numpy()[valid])
+        predicted = prediction.depth_m[0, 0].float().numpy()[valid]
+        wrong.append(np.abs(predicted - truth[valid]) / truth[valid])
+    by_confidence = np.concatenate(wrong)[np.argsort(np.concatenate(sure), kind="stable")]
+    quarter = max(1, len(by_confidence) // 4)
+    least, most = float(by_confidence[:quarter].mean()), float(by_confidence[-quarter:].mean())
+    return {
+        "ECE": calibration_error(np.concatenate(claimed), np.concatenate(right)),
+        "AbsRel surest quarter": most,
+        "AbsRel least sure quarter": least,
+        "surest / least sure": most / least,
+    }
 
 
 def label_iou(method: DepthMethod, samples: Iterable[DepthSample]) -> dict[str, float]:

@@ -45,6 +45,18 @@ FOCUS = (
     Metric("badpix"),
     Metric("bumpiness", digits=2),
 )
+BORDERS = (
+    Metric("AbsRel at borders scaled"),
+    Metric("AbsRel at borders"),
+    Metric("AbsRel scaled"),
+    Metric("AbsRel"),
+)
+CONFIDENCE = (
+    Metric("ECE"),
+    Metric("AbsRel surest quarter"),
+    Metric("AbsRel least sure quarter"),
+    Metric("surest / least sure"),
+)
 ORDINAL = (Metric("WHDR"), Metric("WHDR same row"), Metric("WHDR other rows"))
 CAP_M = 10.0
 _NOTES = "Means over images of per-image figures; 'scaled' columns after one factor per image."
@@ -57,7 +69,7 @@ class Measure:
 
     Args:
         protocol: what the results are stored with.
-        kind: "depth", "ordinal" or "focus".
+        kind: "depth", "borders" (depth where objects end), "confidence", "ordinal" or "focus".
         crop: a name in `crops.CROPS`.
         cap_m: truth from there on does not count, predictions are clamped to it.
         scaling: "none", "median", or "both": then figures after it are called "... scaled".
@@ -98,6 +110,10 @@ def _measure(
     return Measure(protocol, kind, crop, cap_m, scaling, **how)
 
 
+_AT_BORDERS = (
+    "Means over images. At borders: pixels within 3 px of a jump of true depth by 15 % or more between neighbours, by "
+    "the image's one factor where scaled; an image without such a jump does not count there."
+)
 _MEAN = "Means over images of per-image figures."
 _POOLED = "Pooled over all pixels of all images, one root in the end."
 _STANDARD = {"none": ("", "no scaling"), "median": ("-median", "after median scaling")}
@@ -156,6 +172,20 @@ _HERE = (
         scaling="none",
     ),
     _measure(
+        "rooms-borders", "synthetic rooms, at the borders of objects", "as rooms-test", BORDERS, _AT_BORDERS,
+        kind="borders",
+    ),
+    _measure(
+        "stereo-rooms-borders", "stereo rigs in synthetic rooms, at the borders of objects", "as stereo-rooms-test",
+        BORDERS, _AT_BORDERS, kind="borders",
+    ),
+    _measure(
+        "rooms-confidence", "synthetic rooms", "as rooms-test", CONFIDENCE,
+        "ECE: expected calibration error over 15 bins of what the network claims of its likeliest depth, pooled over "
+        "the pixels of all images at the network's size. Quarters: of all pixels, by the confidence of the prediction.",
+        kind="confidence", scaling="none",
+    ),
+    _measure(
         "redkitchen", "7-Scenes RedKitchen, 700 frames at 320x240, its own intrinsics", "every 20th frame", every=20
     ),
     _measure("demo-clip", "the embedded demo clip, 130 frames at 360x240", "every 5th frame", every=5),
@@ -183,7 +213,7 @@ _HERE = (
         scaling="none",
         items=2,
     ),
-)
+)  # fmt: skip
 _FIELD = (
     *(_nyu(scaling) for scaling in _STANDARD),
     _measure(

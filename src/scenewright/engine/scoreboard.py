@@ -247,8 +247,15 @@ def _title(metric: Metric) -> str:
     return f"{metric.name}{unit} {'↓' if metric.better == 'lower' else '↑'}"
 
 
+def row_title(name: str, baseline: bool = False) -> str:
+    """A row's name for people: "garg.one-level" is the ablation "garg (one-level)"; baselines are in italics."""
+    method, dot, ablation = name.partition(".")
+    title = f"{method} ({ablation})" if dot and method and ablation else name
+    return f"*{title}*" if baseline else title
+
+
 def _label(result: Result) -> str:
-    return f"*{result.method}*" if result.baseline else result.method
+    return row_title(result.method, result.baseline)
 
 
 def _cell(metric: Metric, value: float, best: float) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,21 @@ from numpy.typing import NDArray
 
 from scenewright.depth.baselines import HeightPrior, MeanMap, constant_depth, lower_is_nearer, sgbm_depth
 from scenewright.depth.crops import restricted
-from scenewright.depth.evaluate import Predictor, Scores, label_iou, method_predictor, score, score_focus, score_order
+from scenewright.depth.evaluate import (
+    Predictor,
+    Scores,
+    label_iou,
+    method_predictor,
+    score,
+    score_borders,
+    score_confidence,
+    score_focus,
+    score_order,
+)
 from scenewright.depth.focus import variance_of_laplacian
 from scenewright.depth.protocols import MEASURES, Measure, unnamed
 from scenewright.depth.task import FocalStackSample, OrdinalSample, StereoSample
+from scenewright.engine.config import from_text
 from scenewright.engine.scoreboard import measured, store
 from scenewright.errors import InputError
 from scenewright.pipelines.data_sources import samples_of, source_fingerprint, training_maps
@@ -25,6 +37,9 @@ from scenewright.pipelines.sources import NO_WEIGHTS, NamedMethod, depth_method
 __all__ = ["Evaluation", "evaluate", "samples_of", "source_fingerprint"]
 
 Figures = dict[str, float]
+_LABEL = re.compile(r"([a-z0-9][a-z0-9._-]*)=(.+)")
+_OF_DEPTH = ("depth", "borders", "confidence")
+"""Kinds of measures whose items are depth maps."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +70,13 @@ def evaluate(
     sheet: Path | None = None,
     files: Path | None = None,
     split: str | None = None,
+    changes: Sequence[str] = (),
 ) -> Evaluation:
     """Score weights on a source with truth.
 
     Args:
-        name: method with shipped weights, a folder of weights, onnx:FILE, or variance-of-laplacian.
+        name: method with shipped weights, a folder of weights, onnx:FILE, or variance-of-laplacian. LABEL=NAME gives
+            the row a name of its own: "garg.one-level=FOLDER" is an ablation of garg.
         source: as `samples_of` reads it.
         protocol: name of a protocol; it then sets `every`, crop, cap and scaling, and results can be stored under it.
         every: use each n-th item.
@@ -68,6 +85,7 @@ def evaluate(
         sheet: picture to write with the four best and the four worst items.
         files: the list of frames of a KITTI split.
         split: of a data set that has several; a protocol sets its own.
+        changes: fields of the Config that predict otherwise with the same weights, as `name=value`; needs a label.
 
     Raises:
         InputError: no such protocol, results without one or of another number of items, or a method that cannot use
@@ -82,16 +100,29 @@ def evaluate(
     how = how or unnamed(_kind_of(next(samples_of(source, 1, "depth", options), None)), every)
     data = _Data(source, how.every, how.kind, options)
     first = data.first()
-    named = depth_method("method", name, tasks=("depth", "focus"))
+    name, named = _named(name, changes)
     trivial = _trivial(first, how, mean_from)
     trivial.pop(name, None)
     predictors = {name: method_predictor(named.method, named.task == "focus"), **trivial}
-    found = _measured(named, data, how, predictors)
+    found = _measured(name, named, data, how, predictors)
     if results is not None:
         _store(name, named, how, found, data.fingerprint(), results)
     if sheet is not None and found.scores:
         _draw(sheet, named.name, predictors[name], data, how, found.scores[name])
     return found
+
+
+def _named(text: str, changes: Sequence[str]) -> tuple[str, NamedMethod]:
+    """The name of the row that is printed, and the method under the name of the row that is stored."""
+    label = _LABEL.fullmatch(text)
+    name = label[2] if label else text
+    named = depth_method("method", name, tasks=("depth", "focus"))
+    if changes and label is None:
+        raise InputError("--option", ", ".join(changes), f"LABEL={name}: other predictions need a name of their own")
+    if changes:
+        config = named.method.config
+        named.method.config = replace(config, **from_text(type(config), changes, "--option"))
+    return (label[1], replace(named, name=label[1])) if label else (name, named)
 
 
 @dataclass(frozen=True)
@@ -108,7 +139,7 @@ class _Data:
 
     def first(self) -> Any:
         """The first item, of depth maps the first that has truth."""
-        items = restricted(self, "none", np.inf) if self.kind == "depth" else iter(self)
+        items = restricted(self, "none", np.inf) if self.kind in _OF_DEPTH else iter(self)
         found = next(items, None)
         if found is None:
             raise InputError(self.source, "no item with truth", "at least one")
@@ -124,15 +155,32 @@ def _kind_of(sample: Any) -> str:
     return "focus" if isinstance(sample, FocalStackSample) else "depth"
 
 
-def _measured(named: NamedMethod, data: _Data, how: Measure, predictors: dict[str, Predictor]) -> Evaluation:
+class _Counted:
+    """Items that are gone through once, and how many they were."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self.items, self.count = items, 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in self.items:
+            self.count += 1
+            yield item
+
+
+def _measured(name: str, named: NamedMethod, data: _Data, how: Measure, predictors: dict[str, Predictor]) -> Evaluation:
     if how.kind == "ordinal":
         return Evaluation(score_order(predictors, data), items=sum(1 for _ in data))
     if how.kind == "focus":
         return Evaluation(score_focus(predictors, data), items=sum(1 for _ in data))
-    scores = score(predictors, restricted(data, how.crop, how.cap_m), how.cap_m, pool=how.pooled)
+    items = _Counted(restricted(data, how.crop, how.cap_m))
+    if how.kind == "borders":
+        return Evaluation(score_borders(predictors, items, how.cap_m), items=items.count)
+    if how.kind == "confidence":
+        return Evaluation({name: score_confidence(named.method, items, how.cap_m)}, items=items.count)
+    scores = score(predictors, items, how.cap_m, pool=how.pooled)
     labels = label_iou(named.method, data) if data.source.startswith("rooms:") and named.labels else {}
-    items = len(next(iter(scores.values())).per_image)
-    return Evaluation({name: _figures(s, how.scaling) for name, s in scores.items()}, scores, labels, items)
+    count = len(next(iter(scores.values())).per_image)
+    return Evaluation({name: _figures(s, how.scaling) for name, s in scores.items()}, scores, labels, count)
 
 
 def _figures(scores: Scores, scaling: str) -> Figures:
@@ -144,27 +192,28 @@ def _figures(scores: Scores, scaling: str) -> Figures:
 def _trivial(first: Any, how: Measure, mean_from: str | Path | None) -> dict[str, Predictor]:
     """What a method must beat on this kind of data, by name."""
     found: dict[str, Predictor] = {}
-    if how.kind == "depth":
+    if how.kind in ("depth", "borders"):
         found["constant"] = lambda sample: constant_depth(_size(sample), how.constant_m)
     if how.kind == "focus":
         found |= {"middle-of-focus": _middle_of_focus, "variance-of-laplacian": _sharpest}
-    elif mean_from is not None:
+    if how.kind == "ordinal":
+        found["lower-is-nearer"] = lambda sample: lower_is_nearer(_size(sample))
+    if mean_from is not None:
         mean, height = MeanMap(), HeightPrior()
         for depth_m in training_maps(mean_from):
             mean.add(depth_m)
             height.add(depth_m)
         found["mean-map"] = lambda sample: mean.predict(_size(sample))
         found["image-height"] = lambda sample: height.predict(_size(sample))
-    elif how.kind == "ordinal":
-        found["lower-is-nearer"] = lambda sample: lower_is_nearer(_size(sample))
     if isinstance(first, StereoSample):
         found["sgbm"] = _matched
     return found
 
 
 def _size(sample: Any) -> tuple[int, int]:
-    height, width = sample.image.shape[-2:]
-    return int(height), int(width)
+    """(height, width) of a picture or of a stack's pictures."""
+    size: tuple[int, int] = sample.camera.size
+    return size
 
 
 def _bytes(image: Any) -> NDArray[np.uint8]:
@@ -180,8 +229,7 @@ def _sharpest(sample: FocalStackSample) -> NDArray[np.float32]:
 
 
 def _middle_of_focus(sample: FocalStackSample) -> NDArray[np.float32]:
-    height, width = sample.stack.shape[-2:]
-    return constant_depth((int(height), int(width)), float(1 / (1 / sample.focus_m[0]).mean()))
+    return constant_depth(_size(sample), float(1 / (1 / sample.focus_m[0]).mean()))
 
 
 def _store(name: str, named: NamedMethod, how: Measure, found: Evaluation, fingerprint: str, root: Path) -> None:

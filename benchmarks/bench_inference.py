@@ -1,0 +1,137 @@
+"""Every network's inference against its bare convolutions and matrix products: `python benchmarks/bench_inference.py`.
+
+One forward pass is watched, and every convolution and matrix product in it written down: its shapes, types and memory
+layout. Then these alone are run, on random numbers, and timed in turn with the whole network. A ratio of 1 would mean
+that activations, norms, resizing and copies cost nothing. Times are the thread's own, so that other work on the machine
+counts little; batch 1, one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from scenewright.engine.table import create, list_methods
+from scenewright.engine.weights import list_weights, load
+from scenewright.files import write_json
+
+aten = torch.ops.aten
+BARE = {
+    aten.convolution.default, aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default,
+    aten.mv.default, aten.addmv.default,
+}  # fmt: skip
+"""What counts as bare work, as the dispatcher sees it below autograd and autocast."""
+BAR = 1.3
+PRECISIONS = {"bfloat16": torch.bfloat16, "float32": None}
+
+
+class Recorder(TorchDispatchMode):
+    """Writes down every bare operation with stand-ins for its tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, Any]] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in BARE:
+            self.calls.append((function, tree_map(_stand_in, args)))
+        return function(*args, **(kwargs or {}))
+
+
+def _stand_in(value: Any) -> Any:
+    """A tensor of the same shape, type and layout with small random numbers."""
+    if not isinstance(value, Tensor):
+        return value
+    found = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
+    return found.normal_(0, 0.05)
+
+
+def picture_of(method: Any) -> tuple[Tensor, ...]:
+    """The input of `forward` at the size that the method is trained at, batch 1."""
+    width, height = method.config.input_size
+    generator = torch.Generator().manual_seed(0)
+    slices = (method.config.slices,) if method.card.task == "focus" else ()
+    return (torch.rand(1, *slices, 3, height, width, generator=generator),)
+
+
+def compare(method: Any, autocast: torch.dtype | None, repeats: int) -> dict[str, float]:
+    """Milliseconds of the network and of its bare operations (medians of turns), how many these are, and the ratio."""
+    given = picture_of(method.eval())
+    casting = torch.autocast("cpu", autocast) if autocast else nullcontext()
+    with torch.inference_mode(), casting:
+        method(*given)
+        with Recorder() as recorder:
+            method(*given)
+        calls = recorder.calls
+
+        def bare() -> None:
+            for function, args in calls:
+                function(*args)
+
+        whole, alone = interleaved((lambda: method(*given), bare), repeats)
+    ratios = [w / a for w, a in zip(whole, alone, strict=True)]
+    return {
+        "network_ms": statistics.median(whole),
+        "bare_ms": statistics.median(alone),
+        "operations": len(calls),
+        "ratio": statistics.median(ratios),
+    }
+
+
+def interleaved(ways: Sequence[Callable[[], Any]], repeats: int) -> list[list[float]]:
+    """Milliseconds of the thread for each way, taken in turn after one turn that warms up."""
+    times: list[list[float]] = [[] for _ in ways]
+    for turn in range(repeats + 1):
+        for way, found in zip(ways, times, strict=True):
+            start = time.thread_time()
+            way()
+            if turn:
+                found.append(1e3 * (time.thread_time() - start))
+    return times
+
+
+def markdown(rows: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The table: a row per method, ratio and both times per precision."""
+    head = ["method", *(f"{p}: {what}" for p in PRECISIONS for what in ("network ms", "bare ms", "ratio"))]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    for name, found in rows.items():
+        cells = [f"{found[p][key]:.{digits}f}" for p in PRECISIONS
+                 for key, digits in (("network_ms", 1), ("bare_ms", 1), ("ratio", 2))]  # fmt: skip
+        lines.append([name, *cells])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> None:
+    """Print the table, and write it as JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("methods", nargs="*", help="names of the table; none: all of depth and focus")
+    parser.add_argument("--preset", default="small", help="of methods without shipped weights")
+    parser.add_argument("--repeats", type=int, default=15, help="turns; medians count")
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    shipped = set(list_weights()) if options.preset == "small" else set()
+    rows = {}
+    for name in options.methods or [*list_methods("depth"), *list_methods("focus")]:
+        method = load(name) if name in shipped else create(name, options.preset)
+        rows[name] = {p: compare(method, dtype, options.repeats) for p, dtype in PRECISIONS.items()}
+    print(markdown(rows))
+    over = [f"{n} {p} {f['ratio']:.2f}" for n, found in rows.items() for p, f in found.items() if f["ratio"] > BAR]
+    print(f"above {BAR}: {', '.join(over) or 'none'}")
+    if options.json:
+        write_json(options.json, {"preset": options.preset, "threads": 1, "batch": 1, "bar": BAR, "methods": rows})
+
+
+if __name__ == "__main__":
+    main()

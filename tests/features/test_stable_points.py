@@ -41,3 +41,12 @@ def test_keypoints_of_a_picture_do_not_depend_on_the_number_it_is_met_by() -> No
     assert len(patches._known) <= 5
     again = stable_points.KeypointPatches(both).with_keypoints(np.random.default_rng(2))
     np.testing.assert_array_equal(first[1], again[1])
+
+
+def test_one_source_may_have_more_turns_than_another() -> None:
+    few, many = (Pictures(n, lambda i: np.zeros((1, 1, 3), np.uint8), "") for n in (2, 9))
+    both = joined([few, many], (0, 1, 1, 1))
+    assert both.count == 12
+    assert [both.key(i) for i in range(8)] == [(0, 0), (1, 0), (1, 1), (1, 2), (0, 1), (1, 3), (1, 4), (1, 5)]
+    assert both.key(8) == (0, 0)
+    assert {both.key(i) for i in range(both.count)} == {(0, 0), (0, 1), *((1, k) for k in range(9))}

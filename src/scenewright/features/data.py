@@ -193,19 +193,28 @@ class Pictures:
     key: Callable[[int], tuple[int, ...]] = lambda index: (index,)
 
 
-def joined(sources: Sequence[Pictures]) -> Pictures:
-    """Several sources as one; pictures of a small source come up as often as its share of the number of sources."""
-    most = max(s.count for s in sources)
+def joined(sources: Sequence[Pictures], turns: Sequence[int] | None = None) -> Pictures:
+    """Several sources as one, whose pictures take turns; a small source starts again when it is through.
+
+    Args:
+        sources: what is joined.
+        turns: one round of them by their places in `sources`, (0, 1, 1) for twice as many of the second; each once when
+            not given.
+    """
+    order = tuple(turns) if turns is not None else tuple(range(len(sources)))
+    rounds = max(-(-source.count // order.count(k)) for k, source in enumerate(sources))
 
     def place(index: int) -> tuple[int, int]:
-        which = index % len(sources)
-        return which, index // len(sources) % sources[which].count
+        past, turn = divmod(index, len(order))
+        which = order[turn]
+        number = past * order.count(which) + order[:turn].count(which)
+        return which, number % sources[which].count
 
     def get(index: int) -> Picture:
         which, number = place(index)
         return sources[which].get(number)
 
-    return Pictures(most * len(sources), get, "; ".join(s.description for s in sources), place)
+    return Pictures(rounds * len(order), get, "; ".join(s.description for s in sources), place)
 
 
 PATCH = 64
@@ -222,7 +231,7 @@ class PatchPairs:
         most: use only so many pictures; their corners are found once and kept.
     """
 
-    def __init__(self, pictures: Pictures, length: int = 200_000, most: int = 3_000) -> None:
+    def __init__(self, pictures: Pictures, length: int = 200_000, most: int = 8_000) -> None:
         self.pictures, self.length = replace(pictures, count=min(most, pictures.count)), length
         self._known: Corners = {}
 

@@ -133,9 +133,9 @@ def _focal(folder: Path, config: Any) -> FocalStacks:
 
 
 def _pictures(folder: Path, split: str) -> Pictures:
-    """Rendered rooms of a split; for training, the photographs that come with the project take turns with them."""
+    """Rendered rooms of a split; for training, each fourth is a photograph of those that come with the project."""
     rooms = room_pictures(folder, split)
-    return joined([photo_pictures(photos_path()), rooms]) if split == "train" else rooms
+    return joined([photo_pictures(photos_path()), rooms], (0, 1, 1, 1)) if split == "train" else rooms
 
 
 def _of_pictures(make: Callable[[Pictures], Any]) -> Source:

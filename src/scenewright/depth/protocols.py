@@ -145,7 +145,7 @@ def _make3d(name: str, cap_m: float, crop: str = "none") -> Measure:
 
 
 _HERE = (
-    _measure("rooms-test", "synthetic rooms", "20 rooms of unseen seeds, furniture and textures, 4 views each"),
+    _measure("rooms-test", "synthetic rooms", "64 rooms of unseen seeds, furniture and textures, 4 views each"),
     _measure("stereo-rooms-test", "stereo rigs in synthetic rooms", "13 rooms of unseen seeds, 8 pairs each"),
     _measure(
         "roads-test", "synthetic streets", "13 streets of unseen seeds, 8 pairs each", cap_m=80.0, constant_m=12.0

@@ -28,7 +28,7 @@ from scenewright.depth.focus import variance_of_laplacian
 from scenewright.depth.protocols import MEASURES, Measure, unnamed
 from scenewright.depth.task import FocalStackSample, OrdinalSample, StereoSample
 from scenewright.engine.config import from_text
-from scenewright.engine.scoreboard import measured, store
+from scenewright.engine.scoreboard import measured, read_all, store
 from scenewright.errors import InputError
 from scenewright.pipelines.data_sources import samples_of, source_fingerprint, training_maps
 from scenewright.pipelines.sheet import write_sheet
@@ -81,7 +81,8 @@ def evaluate(
         protocol: name of a protocol; it then sets `every`, crop, cap and scaling, and results can be stored under it.
         every: use each n-th item.
         mean_from: folder of rooms, or a data set, whose training depth makes the mean map and the image-height prior.
-        results: root folder to store results under; needs a protocol.
+        results: root folder to store results under; needs a protocol. Trivial rows that lie there, measured by the
+            same protocol on the same data, are kept as they are and not measured again.
         sheet: picture to write with the four best and the four worst items.
         files: the list of frames of a KITTI split.
         split: of a data set that has several; a protocol sets its own.
@@ -101,15 +102,27 @@ def evaluate(
     data = _Data(source, how.every, how.kind, options)
     first = data.first()
     name, named = _named(name, changes)
-    trivial = _trivial(first, how, mean_from)
-    trivial.pop(name, None)
-    predictors = {name: method_predictor(named.method, named.task == "focus"), **trivial}
+    kept = _kept(how, data, results)
+    trivial = _trivial(first, how, None if {"mean-map", "image-height"} <= kept.keys() else mean_from)
+    beside = {row: predict for row, predict in trivial.items() if row != name and row not in kept}
+    predictors = {name: method_predictor(named.method, named.task == "focus"), **beside}
     found = _measured(name, named, data, how, predictors)
     if results is not None:
         _store(name, named, how, found, data.fingerprint(), results)
+    found.figures.update({row: figures for row, figures in kept.items() if row not in found.figures})
     if sheet is not None and found.scores:
         _draw(sheet, named.name, predictors[name], data, how, found.scores[name])
     return found
+
+
+def _kept(how: Measure, data: _Data, results: Path | None) -> dict[str, Figures]:
+    """Trivial rows that are stored already for the same protocol and data."""
+    if results is None:
+        return {}
+    rows = read_all(results / how.protocol.task / how.protocol.name)
+    same = [r for r in rows if r.baseline and r.protocol_hash == how.protocol.hash]
+    sha256 = data.fingerprint() if same else ""
+    return {r.method: dict(r.figures) for r in same if r.data_sha256 == sha256}
 
 
 def _named(text: str, changes: Sequence[str]) -> tuple[str, NamedMethod]:

@@ -42,7 +42,8 @@ def command(
         device: where networks run, "cpu" or "cuda".
         labels: fuse semantic labels into the map.
         voxel: edge of the map's voxels, metres.
-        features: what finds places again, for loops and lost cameras: orb, sift, a learned method, DETECTOR+DESCRIBER.
+        features: what finds places again, for loops and lost cameras: orb, sift, none, a learned method, or
+            DETECTOR+DESCRIBER.
         resume: go on where a killed run of the same job stopped; --no-resume starts over.
         as_json: print the figures as JSON.
     """

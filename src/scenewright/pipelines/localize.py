@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from scenewright.data.images import camera_from_exif, read_header, read_image, write_image
-from scenewright.data.sample import image_tensor
 from scenewright.errors import InputError
-from scenewright.features.extract import Extractor, extractor
-from scenewright.features.task import Features
+from scenewright.features.extract import extractor
+from scenewright.features.robust import PnpOptions, absolute_pose
 from scenewright.files import write_json
 from scenewright.geometry.camera import Camera
 from scenewright.pipelines.match import GUESSED_FOV_DEG
+from scenewright.scene.records import SceneKeyframe
 from scenewright.scene.scene import Scene
 from scenewright.scene.tables import write_trajectory
-from scenewright.slam.features import lift, spread
+from scenewright.slam.features import KeyframeIndex, Look, agreement, spread, to_grey
+from scenewright.slam.placing import Placed, RayPoints, place
+from scenewright.slam.types import Keyframe
 
 Doubles = NDArray[np.float64]
-THRESHOLD_PX = 4.0
-"""Reprojection error of an inlier, pixels of an image 320 wide; grows with the width."""
-MIN_INLIERS, MIN_SHARE, MIN_CELLS = 20, 0.2, 3
-"""What an answer needs: inliers, their share of the matches, and cells of a 4x3 grid that hold one."""
+PNP = PnpOptions(threshold_px=4.0, iterations=2000, confidence=0.9999, rounds=3)
+"""Its threshold is in pixels of an image 320 wide, and grows with the width."""
+MIN_INLIERS, MIN_SHARE, MIN_CELLS, MIN_AGREEMENT, MAX_SD = 20, 0.2, 5, 0.6, 0.1
+"""What an answer needs: inliers, their share of the matches, cells of a 4x3 grid that hold one, correlation of the best
+keyframe, as the pose would show it, with the photo; and at most this standard deviation, as a share of the distance."""
+LEAST_SD_LOG, SD_KEYFRAME = 0.03, 0.05
+"""A keyframe's depth is never believed better than this where its own standard deviation says so, nor its scale."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,10 @@ class Localization:
     Args:
         T_world_cam: (4, 4), metres of the scene.
         inliers, matches: how many of how many agree.
-        covariance: (6, 6) of the pose's error in camera axes: translation in metres, rotation in radians.
+        covariance: (6, 6) of the pose's error in camera axes, against the scene as it is (its own error comes on
+            top): translation in metres, rotation in radians.
         keyframes: ids of the keyframes that gave the matches.
+        agreement: correlation (-1..1) of the photograph with the best keyframe as the pose shows it.
         xy, points: (N, 2) pixels and (N, 3) scene points of the inliers.
     """
 
@@ -48,6 +53,7 @@ class Localization:
     matches: int
     covariance: Doubles
     keyframes: tuple[int, ...]
+    agreement: float
     xy: Doubles
     points: Doubles
 
@@ -64,27 +70,32 @@ class Localizer:
         scene: a reconstructed scene with keyframes.
         features: by name, see `scenewright.features.extract.extractor`.
         count: most features of each image.
-        candidates: keyframes tried for each photograph.
+        alike: keyframes matched with each photograph, those that look most like it.
+        candidates: of these, how many that match best make the pose.
 
     Raises:
         InputError: a scene without keyframes, unknown features.
     """
 
-    def __init__(self, scene: Scene, features: str = "sift", count: int = 1000, candidates: int = 6) -> None:
-        self.kind: Extractor = extractor(features)
-        self.count, self.candidates = count, candidates
-        self.ids: list[int] = []
-        self.features: list[Features] = []
-        self.points: list[Doubles] = []
+    def __init__(
+        self, scene: Scene, features: str = "sift", count: int = 1000, alike: int = 16, candidates: int = 6
+    ) -> None:
+        self.index = KeyframeIndex(extractor(features), count)
+        self.alike, self.candidates = alike, candidates
         for keyframe in scene.keyframes():
-            found = self.kind.features(image_tensor(keyframe.image), count)
-            local = lift(found.xy.numpy(), keyframe.depth_m, keyframe.camera)
-            T = np.asarray(keyframe.T_world_cam, np.float64)
-            self.ids.append(keyframe.id)
-            self.features.append(found)
-            self.points.append(local @ T[:3, :3].T + T[:3, 3])
-        if not self.ids:
+            self.index.add(_keyframe(keyframe))
+        if not self.index.keyframes:
             raise InputError("scene", "no keyframes", "a scene that `scenewright reconstruct` has finished")
+        self.points = {id: self._measured(id) for id in self.index.keyframes}
+
+    def _measured(self, id: int) -> tuple[Doubles, Doubles]:
+        """World points (N, 3) of a keyframe's features, NaN where unknown, and sd of their log distance (N,)."""
+        keyframe, local = self.index.keyframes[id], self.index.points(id)
+        x, y = np.rint(self.index.looks[id].xy).astype(int).T
+        h, w = keyframe.depth_m.shape
+        sd = np.sqrt(keyframe.variance[y.clip(0, h - 1), x.clip(0, w - 1)]) / np.maximum(local[:, 2], 1e-3)
+        T = keyframe.T_world_cam
+        return local @ T[:3, :3].T + T[:3, 3], np.maximum(sd, LEAST_SD_LOG).astype(np.float64)
 
     def locate(self, image: NDArray[np.uint8], camera: Camera) -> Localization | None:
         """The pose of an (H, W, 3) uint8 image, or None where it is not known.
@@ -94,75 +105,58 @@ class Localizer:
         """
         if camera.size != image.shape[:2]:
             raise InputError("camera", f"size {camera.size}", f"the image's {image.shape[:2]}")
-        query = self.kind.features(image_tensor(image), self.count)
-        tried = sorted(self._matches(query), key=lambda row: -len(row[1]))[: self.candidates]
-        xy = np.concatenate([query.xy[a].numpy() for _, a, _ in tried]).astype(np.float64).reshape(-1, 2)
-        world = np.concatenate([self.points[k][b] for k, _, b in tried]).reshape(-1, 3)
-        pose = solve(world, xy, camera)
-        if pose is None:
+        query = self.index.look_at(image)
+        ids = self.index.similar(query, self.alike)
+        tried = sorted(((id, self._pairs(query, id)) for id in ids), key=lambda row: -len(row[1]))[: self.candidates]
+        xy, points = self._joined(query, tried)
+        options = replace(PNP, threshold_px=PNP.threshold_px * camera.width / 320)
+        found = absolute_pose(points.xyz, xy, camera, options)
+        if found is None or found.inliers.sum() < max(MIN_INLIERS, MIN_SHARE * len(xy)):
             return None
-        T_cam_world, inlier = pose
-        enough = inlier.sum() >= max(MIN_INLIERS, MIN_SHARE * len(xy))
-        if not enough or spread(xy[inlier].astype(np.float32), camera) < MIN_CELLS:
+        placed = place(found.T_cam_world, points, xy, camera, camera.width / 320, SD_KEYFRAME)
+        return self._believed(placed, points, xy, tuple(id for id, _ in tried), image, camera)
+
+    def _pairs(self, query: Look, id: int) -> NDArray[np.int64]:
+        """(M, 2) rows of the query and of the keyframe that match and have depth."""
+        pairs = self.index.source.match(query.features, self.index.looks[id].features).pairs.numpy()
+        return np.asarray(pairs[np.isfinite(self.points[id][0][pairs[:, 1]]).all(1)], np.int64)
+
+    def _joined(self, query: Look, tried: list[tuple[int, NDArray[np.int64]]]) -> tuple[Doubles, RayPoints]:
+        counts = [len(pairs) for _, pairs in tried]
+        xy = query.xy[np.concatenate([pairs[:, 0] for _, pairs in tried])].astype(np.float64)
+        xyz, sd = (np.concatenate([self.points[id][k][pairs[:, 1]] for id, pairs in tried]) for k in (0, 1))
+        origins = np.array([self.index.keyframes[id].T_world_cam[:3, 3] for id, _ in tried])
+        group = np.repeat(np.arange(len(tried)), counts)
+        return xy, RayPoints(xyz, origins[group], sd, group)
+
+    def _believed(
+        self, placed: Placed, points: RayPoints, xy: Doubles, ids: tuple[int, ...], image: NDArray[np.uint8],
+        camera: Camera,
+    ) -> Localization | None:  # fmt: skip
+        """The answer, where enough speaks for it from all sides, it shows what a keyframe shows, and it is certain."""
+        fits, T = placed.fits, placed.T_cam_world
+        if fits.sum() < max(MIN_INLIERS, MIN_SHARE * len(xy)) or not np.isfinite(T).all():
             return None
-        covariance = pose_covariance(world[inlier], xy[inlier], T_cam_world, camera)
-        ids = tuple(self.ids[k] for k, _, _ in tried)
-        T_world_cam = np.asarray(np.linalg.inv(T_cam_world), np.float64)
-        return Localization(T_world_cam, int(inlier.sum()), len(xy), covariance, ids, xy[inlier], world[inlier])
-
-    def _matches(self, query: Features) -> Iterable[tuple[int, torch.Tensor, NDArray[np.intp]]]:
-        """(row of keyframe, rows of the query, rows of the keyframe) of the matches whose depth is known."""
-        for k, features in enumerate(self.features):
-            pairs = self.kind.match(query, features).pairs
-            known = np.isfinite(self.points[k][pairs[:, 1].numpy()]).all(1)
-            chosen = pairs[torch.from_numpy(known)]
-            yield k, chosen[:, 0], chosen[:, 1].numpy().astype(np.intp)
+        best = self.index.keyframes[ids[int(np.bincount(points.group[fits]).argmax())]]
+        likeness = agreement(best, to_grey(image), camera, T @ best.T_world_cam)
+        answer = Localization(
+            np.asarray(np.linalg.inv(T), np.float64), int(fits.sum()), len(xy), placed.covariance, ids, likeness,
+            xy[fits], points.xyz[fits],
+        )  # fmt: skip
+        distance = float(np.median(np.linalg.norm(answer.points - answer.T_world_cam[:3, 3], axis=1)))
+        spread_out = spread(xy[fits].astype(np.float32), camera) >= MIN_CELLS
+        certain = answer.position_sd_m < MAX_SD * distance
+        return answer if spread_out and certain and likeness >= MIN_AGREEMENT else None
 
 
-def solve(points: Doubles, xy: Doubles, camera: Camera) -> tuple[Doubles, NDArray[np.bool_]] | None:
-    """PnP with MAGSAC, refined on its inliers: T_cam_world (4, 4) and inliers (N,); None where eight do not agree."""
-    if len(points) < 8:
-        return None
-    K = camera.K.double().numpy()
-    threshold = THRESHOLD_PX * camera.width / 320
-    cv2.setRNGSeed(0)
-    found, rotation, t, chosen = cv2.solvePnPRansac(
-        points, xy, K, None, iterationsCount=2000, reprojectionError=threshold, confidence=0.9999,
-        flags=cv2.SOLVEPNP_AP3P,
-    )  # fmt: skip
-    if not found or chosen is None or len(chosen) < 8:
-        return None
-    inlier = np.zeros(len(points), bool)
-    inlier[chosen.ravel()] = True
-    for _ in range(3):
-        rotation, t = cv2.solvePnPRefineLM(points[inlier], xy[inlier], K, None, rotation, t)
-        far = np.linalg.norm(cv2.projectPoints(points, rotation, t, K, None)[0][:, 0] - xy, axis=1)
-        ahead = (points @ cv2.Rodrigues(rotation)[0].T + t.ravel())[:, 2] > 0
-        inlier = (far < threshold) & ahead
-        if inlier.sum() < 8:
-            return None
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = cv2.Rodrigues(rotation)[0], t.ravel()
-    return (T, inlier) if np.isfinite(T).all() else None
-
-
-def pose_covariance(points: Doubles, xy: Doubles, T_cam_world: Doubles, camera: Camera) -> Doubles:
-    """(6, 6) covariance of a small motion (translation, rotation) of the camera, from the residuals of its inliers.
-
-    sigma^2 (J^T J)^-1 with J the derivative of projection; sigma^2 the residuals' variance.
-    """
-    fx, fy, cx, cy = camera.numbers
-    X = points @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
-    x, y, z = X.T
-    du = np.stack([fx / z, 0 * z, -fx * x / z**2], 1)
-    dv = np.stack([0 * z, fy / z, -fy * y / z**2], 1)
-    cross = np.zeros((len(X), 3, 3))
-    cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = -z, y, -x
-    cross -= cross.transpose(0, 2, 1)
-    J = np.concatenate([np.concatenate([d, -np.einsum("ni,nij->nj", d, cross)], 1) for d in (du, dv)])
-    residual = np.stack([fx * x / z + cx, fy * y / z + cy], 1) - xy
-    variance = float((residual**2).sum() / max(2 * len(X) - 6, 1))
-    return np.asarray(variance * np.linalg.pinv(J.T @ J), np.float64)
+def _keyframe(k: SceneKeyframe) -> Keyframe:
+    """A scene's keyframe as the map holds it; where nobody estimated its depth's error it is 10 %."""
+    sigma = 0.1 * k.depth_m if k.sigma_m is None else k.sigma_m
+    T = np.asarray(k.T_world_cam, np.float64)
+    seen = np.zeros(k.depth_m.shape, np.uint16)
+    return Keyframe(
+        k.id, k.index, k.time_s, k.image, k.camera, k.depth_m, np.square(sigma).astype(np.float32), k.depth_m, seen, T
+    )
 
 
 @dataclass(frozen=True)
@@ -254,4 +248,5 @@ def record(image: Path, found: Localization | None, features: str) -> dict[str, 
         "position_sd_m": found.position_sd_m,
         "covariance": found.covariance.tolist(),
         "keyframes": list(found.keyframes),
+        "agreement": found.agreement,
     }

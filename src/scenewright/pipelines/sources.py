@@ -15,7 +15,7 @@ from scenewright.depth.onnx_depth import OnnxDepth
 from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
 from scenewright.features.extract import CLASSICAL, extractor
-from scenewright.slam.features import FeatureSource
+from scenewright.slam.features import FeatureSource, NoFeatures
 from scenewright.slam.sources import MethodDepth, SensorDepth
 from scenewright.slam.types import DepthSource
 
@@ -108,15 +108,21 @@ def choose_depth(name: str, sequence: Sequence, device: str = "cpu") -> ChosenDe
 
 
 def choose_features(name: str) -> ChosenFeatures:
-    """Resolve `--features`: "orb", another classical name, a method with shipped weights, or DETECTOR+DESCRIBER.
+    """Resolve `--features`: "orb", "none", another classical name, a method with weights, or DETECTOR+DESCRIBER.
 
     Raises:
         InputError: an unknown name, no weights, or a part that cannot play its role.
     """
     if name == OWN_FEATURES:
         return ChosenFeatures(None, {})
-    learned = [part for part in name.split("+") if part not in CLASSICAL]
-    return ChosenFeatures(extractor(name), {part: digest(part) for part in learned if part})
+    if name == "none":
+        return ChosenFeatures(NoFeatures(), {})
+    return ChosenFeatures(extractor(name), features_weights(name))
+
+
+def features_weights(name: str) -> dict[str, str]:
+    """The hashes of the weights of learned features, by the name of the part; none for classical ones."""
+    return {part: digest(part) for part in name.split("+") if part not in CLASSICAL}
 
 
 def _sensor_reader(sequence: Sequence) -> Any:

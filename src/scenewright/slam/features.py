@@ -58,6 +58,19 @@ class SmallOrb:
         return match(first, second, RATIO, farthest=HAMMING_MAX)
 
 
+class NoFeatures:
+    """Finds nothing: a map whose loops stay open and whose lost cameras stay lost, to compare with."""
+
+    def features(self, image: Tensor, count: int) -> Features:
+        """None."""
+        size = image.shape[-2], image.shape[-1]
+        return Features(size, torch.zeros(0, 2), torch.zeros(0), descriptors=torch.zeros(0, 1))
+
+    def match(self, first: Features, second: Features) -> Matches:
+        """None."""
+        return Matches(torch.zeros(0, 2, dtype=torch.int64), torch.zeros(0))
+
+
 @dataclass(frozen=True)
 class Look:
     """What is remembered of an image's looks.
@@ -196,14 +209,14 @@ def agreement(
 class KeyframeIndex:
     """The looks of all keyframes and the order in which they resemble an image. A pure function of the keyframes."""
 
-    def __init__(self, source: FeatureSource | None = None) -> None:
-        self.source = source or SmallOrb()
+    def __init__(self, source: FeatureSource | None = None, count: int = FEATURES) -> None:
+        self.source, self.count = source or SmallOrb(), count
         self.keyframes: dict[int, Keyframe] = {}
         self.looks: dict[int, Look] = {}
 
     def look_at(self, image: NDArray[np.uint8]) -> Look:
         """The looks of an (H, W) grey or (H, W, 3) RGB uint8 image in this index's features."""
-        return look_at(image, self.source)
+        return look_at(image, self.source, self.count)
 
     def add(self, keyframe: Keyframe) -> Look:
         """Describe a keyframe and remember it; adding the same id again replaces it. Depth is read when needed."""

@@ -84,6 +84,58 @@ ROOMS_LABELS = Protocol(
     "network's labels of that keyframe alone, the same pixels.",
 )
 
+SPLIT_AT, PHOTOS = 500, 200
+"""`localize-split`: the scene is made of so many frames, and the next ones are photographs."""
+
+LOCALIZE_SPLIT = Protocol(
+    "localize-split",
+    "slam",
+    "an RGB-D sequence with poses, 7-Scenes RedKitchen at 320x240 with its own intrinsics: a scene of frames 0-499 by "
+    "`reconstruct` with its defaults, frames 500-699 as photographs",
+    "frames 500-699",
+    "none",
+    "none",
+    "'raw' none; else one factor for the scene",
+    "of the scene's own path to its truth by where and how turned its cameras are, never of the photographs: "
+    "similarity (sim3), raw rigid (se3)",
+    (
+        Metric("median_cm", "cm", digits=1),
+        Metric("median_deg", "deg", digits=2),
+        Metric("answered", "%", "higher", 1),
+        Metric("within_5cm_5deg", "%", "higher", 1),
+        Metric("wrong", "%", digits=1),
+        Metric("raw_median_cm", "cm", digits=1),
+        Metric("scene_cm", "cm", digits=1),
+        Metric("scene_deg", "deg", digits=2),
+    ),
+    "Medians over the answered photographs. within: share of all. wrong: share of all that are answered more than "
+    "50 cm off. scene: median error of the scene's own frames after the same alignment, about the least that its "
+    "photographs can have. 'NAME-sensor': the scene was made with the sensor's depth.",
+)
+
+CUT = (50, 80)
+"""`loops`: frames that are cut out of the middle of the clip."""
+
+LOOPS = Protocol(
+    "loops",
+    "slam",
+    "the embedded demo clip, 130 frames at 5 Hz; 'cut': without its frames 50-79",
+    "all frames",
+    "none",
+    "none",
+    "one factor per clip",
+    "similarity (sim3)",
+    (
+        Metric("ate_sim3_m", "m"),
+        Metric("edges", "", "higher", 0),
+        Metric("cut_ate_sim3_m", "m"),
+        Metric("cut_segments", "", digits=0),
+        Metric("cut_posed", "%", "higher", 1),
+    ),
+    "Rows: the features that close loops and place lost cameras. edges: of the pose graph beyond odometry. "
+    "cut_segments: pieces of map that stay unjoined; their ATE is that of all frames together, aligned at once.",
+)
+
 PROTOCOLS: dict[str, Protocol] = {
     p.name: p
     for p in (

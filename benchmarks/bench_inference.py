@@ -24,6 +24,7 @@ from torch.utils._pytree import tree_map
 from scenewright.engine.table import create, list_methods
 from scenewright.engine.weights import list_weights, load
 from scenewright.files import write_json
+from scenewright.nn.inference import prepare
 
 aten = torch.ops.aten
 BARE = {
@@ -64,13 +65,19 @@ def picture_of(method: Any) -> tuple[Tensor, ...]:
     return (torch.rand(1, *slices, 3, height, width, generator=generator),)
 
 
-def compare(method: Any, autocast: torch.dtype | None, repeats: int) -> dict[str, float]:
-    """Milliseconds of the network and of its bare operations (medians of turns), how many these are, and the ratio."""
+def compare(method: Any, autocast: torch.dtype | None, repeats: int, ready: bool) -> dict[str, float]:
+    """Milliseconds of the network and of its bare operations (medians of turns), how many these are, and the ratio.
+
+    Args:
+        ready: prepare the network first, as predicting commands do.
+    """
     given = picture_of(method.eval())
     casting = torch.autocast("cpu", autocast) if autocast else nullcontext()
     with torch.inference_mode(), casting:
+        if ready:
+            prepare(method, lambda: method(*given))
         method(*given)
-        with Recorder() as recorder:
+        with torch.inference_mode(False), torch.no_grad(), Recorder() as recorder:  # else convolutions are not seen
             method(*given)
         calls = recorder.calls
 
@@ -117,15 +124,18 @@ def main() -> None:
     parser.add_argument("methods", nargs="*", help="names of the table; none: all of depth and focus")
     parser.add_argument("--preset", default="small", help="of methods without shipped weights")
     parser.add_argument("--repeats", type=int, default=15, help="turns; medians count")
+    parser.add_argument("--as-trained", action="store_true", help="without `nn.inference.prepare`")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     shipped = set(list_weights()) if options.preset == "small" else set()
-    rows = {}
+    rows: dict[str, dict[str, dict[str, float]]] = {}
     for name in options.methods or [*list_methods("depth"), *list_methods("focus")]:
-        method = load(name) if name in shipped else create(name, options.preset)
-        rows[name] = {p: compare(method, dtype, options.repeats) for p, dtype in PRECISIONS.items()}
+        rows[name] = {}
+        for precision, dtype in PRECISIONS.items():
+            method = load(name) if name in shipped else create(name, options.preset)
+            rows[name][precision] = compare(method, dtype, options.repeats, not options.as_trained)
     print(markdown(rows))
     over = [f"{n} {p} {f['ratio']:.2f}" for n, found in rows.items() for p, f in found.items() if f["ratio"] > BAR]
     print(f"above {BAR}: {', '.join(over) or 'none'}")

@@ -30,3 +30,13 @@ def test_up_projection_agrees_with_its_yardstick() -> None:
     assert len(differences) == 4
     assert max(differences) < 1e-4
     assert re.search(r"^sum( +[\d.]+){5}$", out, re.MULTILINE)
+
+
+def test_extraction_names_keypoints_and_bare_convolutions() -> None:
+    out = run("bench_extraction.py", "--only", "magicpoint", "--repeats", "1", "--threads", "1", "--keypoints", "50")
+    row = next(line.split() for line in out.splitlines() if line.startswith("magicpoint"))
+    assert 0 < int(row[1]) <= 50
+    network, bare, ratio = (float(v) for v in row[4:])
+    assert 0 < bare
+    assert abs(network / bare - ratio) < 0.1 * ratio + 0.05
+    assert "sift" in out

@@ -326,7 +326,7 @@ def _peaks_of(maps: list[tuple[float, Tensor]], k: int, size: tuple[int, int], t
     """(N, 4) x, y, sigma, score of the peaks of one scale: highest within 3 pixels and over the neighbouring scales."""
     sigma, scores = maps[k]
     height, width = scores.shape
-    top = F.max_pool2d(scores[None, None], 7, 1, 3)[0, 0]
+    top = F.max_pool2d(F.max_pool2d(scores[None], (7, 1), 1, (3, 0)), (1, 7), 1, (0, 3))[0]
     for _, other in (maps[k - 1], maps[k + 1]):
         beside = F.interpolate(other[None, None], (height, width), mode="bilinear", align_corners=False)
         top = torch.maximum(top, F.max_pool2d(beside, 3, 1, 1)[0, 0])

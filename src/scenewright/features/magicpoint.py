@@ -162,7 +162,8 @@ def peaks(values: Tensor, count: int, radius_px: int, threshold: float, border_p
     """Local maxima of an (H, W) map, strongest first; of equals within the radius the first in reading order stays."""
     height, width = values.shape
     rank = values.double() - torch.arange(values.numel(), device=values.device).reshape(height, width).double() * 1e-12
-    top = F.max_pool2d(rank[None, None], 2 * radius_px + 1, 1, radius_px)[0, 0]
+    side = 2 * radius_px + 1  # the largest of a square is that of its columns' largest
+    top = F.max_pool2d(F.max_pool2d(rank[None], (side, 1), 1, (radius_px, 0)), (1, side), 1, (0, radius_px))[0]
     keep = (rank == top) & (values > threshold)
     inner = torch.zeros_like(keep)
     inner[border_px : height - border_px, border_px : width - border_px] = True

@@ -154,9 +154,9 @@ def _reader(source: str | None, kind: str) -> Any:
 def _patch_score(method: Any) -> ev.PairScore:
     """How a method compares 64x64 patches."""
     name = method.card.name
-    if name == "matchnet":
+    if name == "matchnet":  # as it matches: the mean over both orders
         return lambda a, b: np.concatenate(
-            [method.predict(x, y).double().numpy() for x, y in zip(a.split(256), b.split(256))]
+            [_log_odds(method, x, y) + _log_odds(method, y, x) for x, y in zip(a.split(256), b.split(256))]
         )
     describe: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
         "lift": lambda p: method.describe_patches(p),
@@ -166,6 +166,10 @@ def _patch_score(method: Any) -> ev.PairScore:
         raise InputError("method", repr(name), "one that describes patches: matchnet, lift, keypoint_pyramid")
     method.eval()
     return ev.learned_patches(describe[name])
+
+
+def _log_odds(method: Any, first: torch.Tensor, second: torch.Tensor) -> Any:
+    return method.predict(first, second).double().logit(1e-9).numpy()
 
 
 def _shapes(names: list[str], source: str | None, done: Done) -> Rows:

@@ -1,0 +1,178 @@
+"""How many pictures of 640x480 every features method gets through: `python benchmarks/bench_extraction.py`.
+
+One run times the classical methods (OpenCV) and the learned ones on the same photograph: from RGB to described
+keypoints. Beside that stand the time inside each method's networks and that of their bare convolutions and matrix
+products: the very calls that one extraction makes, recorded and made again with nothing around them. All are medians of
+one run. `--clock processor` counts processor time over the number of threads, for a machine that does other work, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from scenewright.data.assets import photos_path
+from scenewright.data.sample import image_tensor
+from scenewright.engine.method import Method
+from scenewright.engine.table import create, list_methods
+from scenewright.engine.weights import list_weights, load
+from scenewright.features.extract import CLASSICAL
+from scenewright.features.task import Describer, Detector
+
+SIZE = (640, 480)
+CLASSICAL_ROWS = ("sift", "orb", "harris+brief", "fast+brief")
+_BARE = tuple(f"aten.{name}." for name in ("conv2d", "convolution", "linear", "addmm", "mm", "matmul"))
+
+
+class Calls(TorchDispatchMode):
+    """Records the convolutions and matrix products that are made inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Callable[[], Any]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if str(func).startswith(_BARE):
+            self.made.append(lambda: func(*args, **(kwargs or {})))
+        return func(*args, **(kwargs or {}))
+
+
+class Stopwatch:
+    """Seconds: of the wall, or of the processor over the number of threads."""
+
+    def __init__(self, kind: str, count: int) -> None:
+        self._read, self._share = (time.perf_counter, 1) if kind == "wall" else (time.process_time, count)
+
+    def __call__(self) -> float:
+        """Now."""
+        return self._read() / self._share
+
+
+class Inside:
+    """Adds up the seconds spent inside a method's own networks: its children, as it calls them."""
+
+    def __init__(self, model: nn.Module, watch: Stopwatch) -> None:
+        self.seconds, self._depth, self._start, self._watch = 0.0, 0, 0.0, watch
+        for child in model.children():
+            child.register_forward_pre_hook(self._enter)
+            child.register_forward_hook(self._leave)
+
+    def _enter(self, module: nn.Module, inputs: Any) -> None:
+        if self._depth == 0:
+            self._start = self._watch()
+        self._depth += 1
+
+    def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self.seconds += self._watch() - self._start
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Both libraries on so many threads."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+def photograph() -> Tensor:
+    """(1, 3, 480, 640): the first photograph that comes with the project."""
+    path = sorted(photos_path().glob("*.jpg"))[0]
+    bgr = cv2.resize(np.asarray(cv2.imread(str(path)), np.uint8), SIZE, interpolation=cv2.INTER_AREA)
+    return image_tensor(np.ascontiguousarray(bgr[..., ::-1]))
+
+
+def learned(name: str) -> Method[Any]:
+    """A method with the weights that ship, else untrained: both cost the same for as many keypoints."""
+    torch.manual_seed(0)
+    return (load(name) if name in list_weights() else create(name, "small")).eval()
+
+
+def extraction(parts: list[Any], image: Tensor, count: int) -> Callable[[], int]:
+    """From picture to described keypoints; SIFT's keypoints, found beforehand, for what only describes."""
+    detector = next((p for p in parts if isinstance(p, Detector)), None)
+    describer = next((p for p in parts if isinstance(p, Describer)), None)
+    given = None if detector is not None else CLASSICAL["sift"]().detect(image, count)
+
+    def extract() -> int:
+        found = given if detector is None else detector.detect(image, count)
+        assert found is not None
+        return len(found if describer is None else describer.describe(image, found))
+
+    return extract
+
+
+def seconds(function: Callable[[], Any], repeats: int, watch: Stopwatch) -> float:
+    """Median time of one call, after one that warms up."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = watch()
+        function()
+        times.append(watch() - start)
+    return statistics.median(times)
+
+
+@torch.inference_mode()
+def networks(model: nn.Module, extract: Callable[[], Any], repeats: int, watch: Stopwatch) -> tuple[float, float]:
+    """Seconds of one extraction inside the networks, and of their bare convolutions and matrix products."""
+    with Calls() as calls:
+        extract()
+    bare = seconds(lambda: [call() for call in calls.made], repeats, watch)
+    clock = Inside(model, watch)
+    inside = []
+    for _ in range(repeats):
+        clock.seconds = 0.0
+        extract()
+        inside.append(clock.seconds)
+    return statistics.median(inside), bare
+
+
+def main() -> None:
+    """Print one row per method."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5, help="calls per figure; the median counts")
+    parser.add_argument("--threads", type=int, default=2, help="of torch and OpenCV")
+    parser.add_argument("--keypoints", type=int, default=1000, help="at most, per picture")
+    parser.add_argument("--clock", choices=("wall", "processor"), default="wall", help="what is read")
+    parser.add_argument("--only", nargs="*", default=None, help="learned methods to time; all when not given")
+    options = parser.parse_args()
+    image, watch = photograph(), Stopwatch(options.clock, options.threads)
+    with threads(options.threads):
+        print(f"{'method':<20}{'keypoints':>10}{'ms':>9}{'frames/s':>10}{'network ms':>12}{'bare ms':>9}{'ratio':>7}")
+        for name in CLASSICAL_ROWS:
+            extract = extraction([CLASSICAL[part]() for part in name.split("+")], image, options.keypoints)
+            print(line(name, extract(), seconds(extract, options.repeats, watch)), flush=True)
+        for name in list_methods("features"):
+            model = learned(name)
+            if isinstance(model, Detector | Describer) and (options.only is None or name in options.only):
+                extract = extraction([model], image, options.keypoints)
+                whole = seconds(extract, options.repeats, watch)
+                inside, bare = networks(model, extract, options.repeats, watch)
+                ratio = f"{1e3 * inside:>12.1f}{1e3 * bare:>9.1f}{inside / bare:>7.2f}"
+                print(line(name, extract(), whole) + ratio, flush=True)
+
+
+def line(name: str, keypoints: int, whole: float) -> str:
+    """One row: how many keypoints, milliseconds, pictures in a second."""
+    return f"{name:<20}{keypoints:>10}{1e3 * whole:>9.1f}{1 / whole:>10.2f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,13 @@
 """Kill -9 at random moments, resume, compare byte for byte: `python -m benchmarks.kill9 [--runs 20] [--job train]`.
 
-Two jobs: `scenewright reconstruct demo`, and `scenewright train fcrn` on three tiny rooms for a few steps. Each is run
-once undisturbed and then `--runs` times, killed at a moment drawn from its share of that run's time (every fourth run
-twice) and started again until it ends. All products must equal the undisturbed run's, and nothing else may lie about.
-So that there is a state to resume from at most moments, the killed runs store theirs every second, not every 10 (120).
-Not compared: times, speeds and memory, and the report, which shows them.
+Two jobs: `scenewright reconstruct` of 16 frames of the demo at 160 pixels (`--full`: all of it), and `scenewright
+train fcrn` on three tiny rooms for a few steps. Each is run once undisturbed and then `--runs` times, killed at a
+moment drawn from its share of that run's time (every fourth run twice) and started again until it ends. All products
+must equal the undisturbed run's, and nothing else may lie about. Moments are seconds of processor time, so that other
+work on the machine moves none, and jobs are forked off a process that has imported everything, so that none is spent
+on imports. So that there is a state to resume from at most moments, the killed runs store theirs every second, not
+every 10 (120).
+Not compared: times, speeds and memory, and the report, which shows them. Linux only: reads /proc.
 """
 
 from __future__ import annotations
@@ -12,28 +15,39 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from scenewright.engine.scoreboard import Metric, Protocol, measured, store
 from scenewright.worlds.dataset import render_shard, shard_path
 
-STARTS = {
-    "reconstruct": "from scenewright.pipelines import reconstruct as r; r.CHECKPOINT_SECONDS = 1.0",
-    "train": "import functools as t; from scenewright.engine import fit as f; f.fit = t.partial(f.fit, save_every=1)",
-}
-"""What makes each command store its state every second."""
-MAIN = "import sys; from scenewright.cli.main import main; sys.exit(main(sys.argv[1:]))"
+IMPORTED = [
+    "scenewright.cli.main", "scenewright.pipelines.reconstruct", "scenewright.pipelines.train",
+    "scenewright.engine.fit", "scenewright.viewer.report", "scenewright.depth.fcrn",
+]  # fmt: skip
 TIMES = {"train": ("images_per_s",), "validate": ()}
+PROTOCOL = Protocol(
+    "kill9", "safety",
+    "16 frames of the demo clip at 160 pixels; FCRN small trained for some steps on three tiny rooms",
+    "kill -9 at moments drawn evenly from a run's processor time, every fourth run twice", "none", "none", "none",
+    "none",
+    (Metric("differing", "runs", "lower", 0), Metric("kills", "", "higher", 0), Metric("runs", "", "higher", 0)),
+    "differing: runs that, resumed until they ended, left other bytes than the undisturbed run, or a file beside its "
+    "products. Not compared: times, speeds, memory and the report, which shows them.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -135,12 +149,12 @@ def run_reached(folder: Path) -> str:
     return "all steps" if position["stage"] else f"step {position['step']}"
 
 
-def jobs(rooms: Path, steps: int, quick: bool) -> dict[str, Job]:
+def jobs(rooms: Path, steps: int, full: bool) -> dict[str, Job]:
     """The two jobs by name."""
 
     def reconstruct(out: Path) -> list[str]:
-        small = ["--every", "3", "--size", "160", "--voxel", "0.05"] if quick else []
-        return ["reconstruct", "demo", "-o", str(out), *small]
+        small = ["--max-frames", "16", "--every", "2", "--size", "160", "--voxel", "0.06"]
+        return ["reconstruct", "demo", "-o", str(out), *([] if full else small)]
 
     def train(out: Path) -> list[str]:
         return ["train", "fcrn", "--data", str(rooms), "--run", str(out), "--steps", str(steps), "--threads", "1"]
@@ -151,29 +165,58 @@ def jobs(rooms: Path, steps: int, quick: bool) -> dict[str, Job]:
     }
 
 
-def start(job: Job, out: Path, log: Path, often: bool) -> subprocess.Popen[bytes]:
-    """The job's command in a process group of its own."""
-    code = f"{STARTS[job.name]}; {MAIN}" if often else MAIN
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def work(name: str, arguments: list[str], log: Path, often: bool) -> None:
+    """The command, in a process group of its own; `often` makes it store its state every second."""
+    os.setsid()
     with log.open("ab") as file:
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *job.arguments(out)],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=environment,
-        )
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    import torch
+
+    from scenewright.cli.main import main
+    from scenewright.engine import fit
+    from scenewright.pipelines import reconstruct
+
+    torch.set_num_threads(1)
+    if often and name == "reconstruct":
+        reconstruct.CHECKPOINT_SECONDS = 1.0
+    if often and name == "train":
+        fit.fit = partial(fit.fit, save_every=1)
+    sys.exit(main(arguments))
 
 
-def killed(process: subprocess.Popen[bytes], moment: float) -> bool:
-    """Kill the process group after so many seconds; False where it has ended before."""
+def start(job: Job, out: Path, log: Path, often: bool) -> BaseProcess:
+    """The job's command, forked off a server that has imported what it needs."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
+    process = context.Process(target=work, args=(job.name, job.arguments(out), log, often))
+    process.start()
+    return process
+
+
+def processor_seconds(pid: int | None) -> float:
+    """Of a living process, all its threads; 0 where it is gone."""
     try:
-        process.wait(timeout=moment)
-        return False
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def watch(process: BaseProcess, moment: float = float("inf")) -> tuple[bool, float]:
+    """Wait for the end, or kill the process group at so many seconds of its time; whether it was, and that time."""
+    spent = 0.0
+    while process.is_alive():
+        spent = max(spent, processor_seconds(process.pid))
+        if spent >= moment and process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.join()
+            return True, spent
+        time.sleep(0.01)
+    process.join()
+    return False, spent
 
 
 def disturb(job: Job, folder: Path, moments: list[float], expected: dict[str, str]) -> Outcome:
@@ -181,22 +224,26 @@ def disturb(job: Job, folder: Path, moments: list[float], expected: dict[str, st
     out, log = folder / "out", folder / "log.txt"
     reached = []
     for moment in moments:
-        if killed(start(job, out, log, often=True), moment):
+        if watch(start(job, out, log, often=True), moment)[0]:
             reached.append(job.reached(out))
-    code = start(job, out, log, often=True).wait()
-    if code:
-        return Outcome(tuple(moments), tuple(reached), f"exit {code}: {log.read_text().splitlines()[-1:]}", (), ())
+    last = start(job, out, log, often=True)
+    watch(last)
+    if last.exitcode:
+        said = f"exit {last.exitcode}: {log.read_text().splitlines()[-1:]}"
+        return Outcome(tuple(moments), tuple(reached), said, (), ())
     found = job.products(out)
     differing = tuple(name for name, value in expected.items() if found.get(name) != value)
     return Outcome(tuple(moments), tuple(reached), "", differing, tuple(sorted(set(found) - set(expected))))
 
 
 def undisturbed(job: Job, folder: Path) -> tuple[float, dict[str, str]]:
-    """Seconds and products of the command as a user gives it."""
-    began, log = time.perf_counter(), folder / "log.txt"
-    if start(job, folder / "out", log, often=False).wait():
+    """Seconds of processor time and products of the command as a user gives it."""
+    log = folder / "log.txt"
+    process = start(job, folder / "out", log, often=False)
+    _, seconds = watch(process)
+    if process.exitcode:
         raise SystemExit(f"{job.name} fails undisturbed:\n{log.read_text()[-2000:]}")
-    return time.perf_counter() - began, job.products(folder / "out")
+    return seconds, job.products(folder / "out")
 
 
 def measure(job: Job, runs: int, seed: int, keep: Path) -> list[Outcome]:
@@ -204,11 +251,11 @@ def measure(job: Job, runs: int, seed: int, keep: Path) -> list[Outcome]:
     first = keep / f"{job.name}-undisturbed"
     first.mkdir(parents=True)
     seconds, expected = undisturbed(job, first)
-    print(f"{job.name}: {seconds:.1f} s undisturbed, {len(expected)} products", flush=True)
+    print(f"{job.name}: {seconds:.1f} s of processor time undisturbed, {len(expected)} products", flush=True)
     print(f"{'run':>5}  {'killed after s':<16}{'had done':<34}outcome")
     rng, outcomes = random.Random(seed), []
     for k in range(runs):
-        moments = [seconds * (k + rng.random()) / runs] + ([seconds * rng.random()] if k % 4 == 3 else [])
+        moments = [0.95 * seconds * (k + rng.random()) / runs] + ([0.5 * seconds * rng.random()] if k % 4 == 3 else [])
         folder = keep / f"{job.name}-{k:02d}"
         folder.mkdir()
         outcome = disturb(job, folder, moments, expected)
@@ -233,12 +280,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20, help="disturbed runs of each job (20)")
     parser.add_argument("--job", choices=("reconstruct", "train"), default=None, help="one job only")
-    parser.add_argument("--steps", type=int, default=12, help="of training (12)")
-    parser.add_argument("--quick", action="store_true", help="a third of the film at half the size")
+    parser.add_argument("--steps", type=int, default=6, help="of training (6)")
+    parser.add_argument("--full", action="store_true", help="reconstruct the whole demo as a user would")
+    parser.add_argument("--results", type=Path, default=None, help="root folder to store the figures under")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     options = parser.parse_args()
     keep = Path(tempfile.mkdtemp(prefix="kill9-"))
-    table: dict[str, Any] = jobs(keep / "rooms", options.steps, options.quick)
+    table: dict[str, Any] = jobs(keep / "rooms", options.steps, options.full)
     for seed, split in enumerate(("train", "train", "validation")):
         render_shard(shard_path(keep / "rooms", split, seed), [seed], split, 4, (96, 72))
     chosen = [options.job] if options.job else list(table)
@@ -247,6 +295,10 @@ def main() -> None:
         kills = sum(len(outcome.reached) for outcome in outcomes)
         good = sum(outcome.ok for outcome in outcomes)
         print(f"{name}: {len(outcomes)} runs, {kills} kills, {good} with the same bytes and nothing left over")
+        if options.results is not None and not options.full:
+            figures = {"differing": len(outcomes) - good, "kills": kills, "runs": len(outcomes)}
+            reached = [list(outcome.reached) for outcome in outcomes]
+            store(measured(PROTOCOL, name, figures, seed=options.seed, data={"reached": reached}), options.results)
     if bad := [name for name, outcomes in results.items() if not all(outcome.ok for outcome in outcomes)]:
         raise SystemExit(f"{', '.join(bad)}: look into {keep}")
     shutil.rmtree(keep)

@@ -16,6 +16,7 @@ from scenewright.viewer.surface import (
     pack,
     simplify,
     size_along,
+    upright,
     vertex_normals,
 )
 
@@ -138,3 +139,37 @@ def test_home_is_behind_and_above_the_cameras() -> None:
     around = home_view(points, np.array([[1.0, 0, 0], [-1, 0, 0]]), UP)
     assert np.linalg.norm(around["direction"]) == pytest.approx(1)
     assert home_view(points[:0], points[:0], UP)["radius"] > 0
+
+
+def test_home_shows_the_bulk_from_edge_to_edge() -> None:
+    generator = np.random.default_rng(1)
+    points = generator.uniform((-3, -1, 0), (3, 1, 2), (4000, 3))
+    stray = np.concatenate([points, generator.normal((0, 0, 90), 1, (20, 3))])
+    home = home_view(points, np.array([[0.0, 1, 0]]), UP)
+    direction, centre = np.array(home["direction"]), np.array(home["centre"])
+    across = np.cross(UP, direction) / np.linalg.norm(np.cross(UP, direction))
+    reach = np.abs((points - centre) @ np.stack([across, np.cross(direction, across)]).T) / (1.8, 1)
+    assert np.quantile(reach.max(1), 0.9) < home["radius"] < 1.3 * reach.max()
+    assert home_view(stray, np.array([[0.0, 1, 0]]), UP)["radius"] == pytest.approx(home["radius"], rel=0.1)
+
+
+def slope(degrees: float) -> TriangleMesh:
+    """A floor of 4 x 4 m with a wall on it, turned by some degrees about x."""
+    floor = trimesh.creation.box((4, 4, 0.01))
+    wall = trimesh.creation.box((4, 0.01, 2))
+    both = trimesh.util.concatenate([floor, wall])
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turned = both.vertices @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]).T
+    return TriangleMesh(turned.astype(np.float32), both.faces.astype(np.int32))
+
+
+@pytest.mark.parametrize("degrees", [0.0, 7.0, -20.0])
+def test_the_floor_says_what_is_up(degrees: float) -> None:
+    expected = (0, -np.sin(np.radians(degrees)), np.cos(np.radians(degrees)))
+    np.testing.assert_allclose(upright(slope(degrees), UP), expected, atol=1e-5)
+
+
+def test_where_nothing_is_level_the_cameras_say_what_is_up() -> None:
+    np.testing.assert_array_equal(upright(slope(60), UP), UP)
+    empty = TriangleMesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
+    np.testing.assert_array_equal(upright(empty, UP), UP)

@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from scenewright.data.meshes import TriangleMesh
 from scenewright.files import write_text
 from scenewright.labels import COLOURS
-from scenewright.scene.manifest import Manifest
 from scenewright.scene.records import SceneFigure, frames_per_second
 from scenewright.scene.scene import Scene
 from scenewright.viewer import gallery, health
 from scenewright.viewer.charts import colour_swatch
 from scenewright.viewer.html import Html, bytes_block, code, content_hash, data_block, join, tag
 from scenewright.viewer.records import ReportInput, input_of_scene
-from scenewright.viewer.surface import PackedMesh, facing, home_view, label_shares, pack, simplify, size_along
+from scenewright.viewer.surface import PackedMesh, facing, home_view, label_shares, pack, simplify, size_along, upright
 
 REPORT_NAME = "report.html"
 MAX_PAGE_BYTES = 30 << 20
 _SCRIPTS = ("math.js", "mesh.js", "renderer.js", "controls.js", "page.js")
 _UNKNOWN_LABEL = (128, 132, 138)  # the table's near-black would read as a hole in the surface
 _ACRONYMS = {"ate", "rpe", "pcd", "fps", "rmse", "miou", "se3", "sim3"}
+_LINES = {"path": (56, 152, 236), "frusta": (96, 178, 255), "truth": (140, 200, 90)}
 _HINT = "Drag to turn, right-drag to move, wheel to zoom, double-click to centre"
 
 
@@ -59,6 +59,7 @@ class _Content:
     pictures: list[gallery.Picture]
     keyframes: int
     health: health.Health
+    up: NDArray[np.float64]
     size: tuple[float, float, float]
     symbol: str
 
@@ -120,12 +121,9 @@ def _prepare(report: ReportInput) -> _Content:
     centres = np.array([picture.pose[3::4] for picture in pictures]).reshape(-1, 3)
     mesh = facing(simplify(report.mesh), centres)
     symbol = "m" if report.manifest.scale == "metric" else "units"
-    size = size_along(mesh.vertices, _up(report.manifest))
-    return _Content(report, mesh, pack(mesh), pictures, keyframes, health.health_of(report), size, symbol)
-
-
-def _up(manifest: Manifest) -> NDArray[np.float64]:
-    return np.array(manifest.up) / np.linalg.norm(manifest.up)
+    up = upright(mesh, np.array(report.manifest.up) / np.linalg.norm(report.manifest.up))
+    size = size_along(mesh.vertices, up)
+    return _Content(report, mesh, pack(mesh), pictures, keyframes, health.health_of(report), up, size, symbol)
 
 
 def _palette(count: int) -> list[tuple[int, int, int]]:
@@ -141,9 +139,10 @@ def _page_data(content: _Content) -> dict[str, Any]:
     truth = np.zeros((0, 3)) if report.truth is None else report.truth[1]
     return {
         "symbol": content.symbol,
-        "up": list(report.manifest.up),
-        "home": home_view(seen, forward, _up(report.manifest)),
+        "up": content.up.tolist(),
+        "home": home_view(seen, forward, content.up),
         "labelled": content.mesh.labels is not None,
+        "lines": _LINES,
         "mesh": {
             "origin": packed.origin,
             "extent": packed.extent,
@@ -194,11 +193,11 @@ def _stage(content: _Content) -> Html:
     labelled, truth = content.mesh.labels is not None, content.report.truth is not None
     modes = [("colour", "Colour"), *([("labels", "Labels")] if labelled else []), ("shape", "Shape")]
     layers = [("path", "Path"), ("frusta", "Cameras"), *([("truth", "True path")] if truth else [])]
-    toggles = [*layers, ("cull", "See through walls")]
+    toggles = [_toggle(name, text, colour_swatch(_LINES[name])) for name, text in layers]
     bar = tag(
         "div",
         tag("div", *(tag("button", text, type="button", data_mode=mode) for mode, text in modes), class_="group"),
-        tag("div", *(_toggle(name, text) for name, text in toggles), class_="group"),
+        tag("div", *toggles, _toggle("cull", "See through walls"), class_="group"),
         tag("div", class_="space"),
         tag(
             "div",
@@ -236,8 +235,8 @@ def _stage(content: _Content) -> Html:
     )
 
 
-def _toggle(name: str, text: str) -> Html:
-    return tag("label", tag("input", type="checkbox", id=f"toggle-{name}", checked=True), text)
+def _toggle(name: str, text: str, key: Html | None = None) -> Html:
+    return tag("label", tag("input", type="checkbox", id=f"toggle-{name}", checked=True), key, text)
 
 
 def _legend(content: _Content) -> Html:
@@ -266,7 +265,7 @@ def _tiles(content: _Content) -> Html:
     ]
     errors = content.health.error[np.isfinite(content.health.error)]
     if len(errors):
-        rows.append(("Error of the path", f"{float(np.sqrt((errors**2).mean())):.3f} {unit}"))
+        rows.append(("Path against truth, rigid", f"{float(np.sqrt((errors**2).mean())):.3f} {unit}"))
     return tag("dl", *(tag("div", tag("dt", k), tag("dd", v), class_="tile") for k, v in rows), class_="tiles")
 
 

@@ -16,6 +16,7 @@ from scenewright.data.meshes import TriangleMesh
 MAX_FACES = 400_000
 MAX_VERTICES = 300_000
 _GREY = 190
+_ASPECT = 1.8  # of the page's 3-D view, at least, where there is room for it
 _VERTEX = np.dtype([("place", "<u2", 4), ("colour", "u1", 4), ("normal", "i1", 4)])  # mesh.js reads 16 bytes
 
 
@@ -168,6 +169,25 @@ def size_along(points: NDArray[np.floating], up: NDArray[np.float64]) -> tuple[f
     return max(sides), min(sides), float(np.ptp(np.quantile(height, (0.005, 0.995))))
 
 
+def upright(mesh: TriangleMesh, up: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The direction that floors and table tops face, near to `up` (3,), the cameras' own: people tilt cameras.
+
+    The mean normal of the faces within 30, then 20, then 10 degrees of the last estimate, by area; `up` itself where
+    these are less than a twentieth of the surface.
+    """
+    if not len(mesh.faces):
+        return up
+    normals, areas = _face_normals(mesh)
+    found = up
+    for degrees in (30, 20, 10):
+        level = normals @ found > 2 * areas * math.cos(math.radians(degrees))
+        if areas[level].sum() < 0.05 * areas.sum():
+            return up
+        found = normals[level].sum(0)
+        found = found / np.linalg.norm(found)
+    return found
+
+
 def home_view(
     points: NDArray[np.floating], forward: NDArray[np.float64], up: NDArray[np.float64]
 ) -> dict[str, list[float] | float]:
@@ -181,17 +201,21 @@ def home_view(
     Returns:
         `centre`, `radius` of what is seen and `direction` from the centre to the eye.
     """
-    low, high = np.quantile(points, (0.03, 0.97), axis=0) if len(points) else (-np.ones(3), np.ones(3))
-    centre = (low + high) / 2
     basis = _horizontal(up)
     mean = basis @ forward.mean(0) if len(forward) else np.zeros(2)
     ahead = mean / np.linalg.norm(mean) if np.linalg.norm(mean) > 0.3 else np.array([-0.8, -0.6])
     turn = math.radians(25)
     ahead = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) @ ahead
     direction = -(ahead @ basis) * math.cos(math.radians(35)) + up * math.sin(math.radians(35))
-    away = np.linalg.norm(points - centre, axis=1) if len(points) else np.ones(1)
-    radius = max(float(np.quantile(away, 0.93)), 1e-6)  # stray pieces far off do not shrink the rest
-    return {"centre": centre.tolist(), "radius": radius, "direction": direction.tolist()}
+    across = np.cross(up, direction)
+    across /= np.linalg.norm(across)
+    picture = np.stack([across, np.cross(direction, across), direction])  # axes right, up and towards the eye
+    low, high = -np.ones(3), np.ones(3)
+    if len(points):  # stray pieces far off do not shrink the rest
+        low, high = np.quantile(points @ picture.T, (0.02, 0.98), axis=0)
+    width, height, _ = (high - low) / 2
+    radius = max(1.06 * max(float(width) / _ASPECT, float(height)), 1e-6)  # what is nearer looks larger
+    return {"centre": ((low + high) / 2 @ picture).tolist(), "radius": radius, "direction": direction.tolist()}
 
 
 def _horizontal(up: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,9 +3,9 @@
 const byId = (id) => document.getElementById(id);
 const SCENE = JSON.parse(byId("scene-data").textContent);
 const ACCENT = [255, 122, 26, 255];
-const PATH = [56, 152, 236, 255];
-const TRUTH = [140, 200, 90, 255];
-const FRUSTUM = [96, 178, 255, 230];
+const PATH = [...SCENE.lines.path, 255];
+const TRUTH = [...SCENE.lines.truth, 255];
+const FRUSTUM = [...SCENE.lines.frusta, 230];
 
 const settings = { mode: "colour", path: true, frusta: true, truth: true, cull: true, keyframe: null, measure: false };
 const TOGGLES = ["path", "frusta", "truth", "cull"];

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from scenewright.engine.schedule import Average, Plateau
 from scenewright.errors import FormatError, InputError
-from scenewright.files import atomic_path
+from scenewright.files import write_bytes
 
 FILE = "resume.safetensors"
 
@@ -60,8 +60,8 @@ def write(
         name: t.detach().to("cpu", memory_format=torch.contiguous_format, copy=True) for name, t in tensors.items()
     }
     state = json.dumps({"fingerprint": fingerprint, "position": asdict(position)})  # in their order: lines repeat it
-    with atomic_path(folder / FILE) as temporary:
-        safetensors.save_file(plain, temporary, metadata={"state": state})
+    # not save_file: it writes to a temporary name of its own, which a kill would leave behind
+    write_bytes(folder / FILE, safetensors.save(plain, metadata={"state": state}))
 
 
 def _moments(method: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:

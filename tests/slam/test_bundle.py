@@ -111,6 +111,43 @@ def test_depth_prior_sets_the_scale_of_points_without_parallax() -> None:
     np.testing.assert_allclose(found.points[:, 2], [2.0, 3.0], rtol=1e-4)
 
 
+def drifted_chain(views: int, growth: float) -> tuple[bundle.Problem, np.ndarray]:
+    """A camera that walks along a wall and sees each of its points from four places; the map so far grew on the way.
+
+    Returns:
+        the problem with exact pixels, and the true x of the cameras.
+    """
+    rng = np.random.default_rng(2)
+    at = np.arange(views) * 0.25
+    X = np.column_stack(
+        [rng.uniform(-1, at[-1] + 1, 12 * views), rng.uniform(-1, 1, 12 * views), np.full(12 * views, 2)]
+    )
+    X[:, 2] += rng.uniform(-0.5, 0.5, len(X))
+    first = np.clip(np.rint(X[:, 0] / 0.25).astype(int) - 2, 0, views - 4)
+    point, view = np.repeat(np.arange(len(X)), 4), (first[:, None] + np.arange(4)).ravel()
+    camera = X[point] - np.column_stack([at[view], np.zeros((len(view), 2))])
+    pixel = camera[:, :2] / camera[:, 2:] * [K.fx, K.fy] + [K.cx, K.cy]
+    none = np.zeros(len(view))
+    grown = np.concatenate([[0], np.cumsum(0.25 * growth ** (np.arange(1, views) / views))])
+    T = np.tile(np.eye(4)[:3], (views, 1, 1))
+    T[:, 0, 3] = -grown
+    own = growth ** (first / views)[:, None]
+    moved = np.column_stack([grown[first], np.zeros((len(X), 2))])
+    started = moved + own * (X - np.column_stack([at[first], np.zeros((len(X), 2))]))
+    observations = bundle.Observations(view, point, pixel, none, none.copy())
+    return bundle.Problem(T, np.arange(views) > 1, started, observations, K), at
+
+
+def test_a_map_whose_scale_drifted_shrinks_back() -> None:
+    """Two fixed views hold the scale; each step of the chain alone would hardly tell its own."""
+    start, at = drifted_chain(24, 1.3)
+    found = bundle.solve(start, 40, tolerance=1e-9)
+    assert abs(start.T_cam_world[-1, 0, 3]) > 1.1 * at[-1]
+    assert found.cost_after < 1e-3 * found.cost_before
+    held = -start.T_cam_world[1, 0, 3] / at[1]
+    np.testing.assert_allclose(-found.T_cam_world[:, 0, 3], held * at, atol=1e-3)
+
+
 def test_pose_only_with_outliers() -> None:
     truth, start = problem()
     o = truth.observations

@@ -111,6 +111,24 @@ def test_only_independent_depth_keeps_its_weight_in_the_end(views: list) -> None
         np.testing.assert_allclose(ratio, expected)
 
 
+@pytest.mark.parametrize(("independent", "expected"), [(False, 1.0), (True, 1.4)])
+def test_only_the_shape_of_a_networks_depth_holds_the_whole_map(
+    views: list, independent: bool, expected: float
+) -> None:
+    """A network's scale of long ago gives way to the map's; a depth camera's stays."""
+    odometry = walk(views, OdometryConfig())
+    depth = views[0][2]
+    odometry.add_depth(0, NetworkDepth(depth, np.full_like(depth, 0.02), independent=independent))
+    view = odometry.views[0]
+    weighted = view.depth_weight > 0
+    shape = view.log_depth[weighted] - view.log_depth[weighted].mean()
+    view.log_depth = view.log_depth + np.log(1.4)
+    odometry._free_scales()
+    z = np.exp(view.log_depth[weighted])
+    assert np.median(z / odometry._depths_in(view)[weighted]) == pytest.approx(expected, rel=0.02)
+    np.testing.assert_allclose(np.log(z) - np.log(z).mean(), shape, atol=1e-9)
+
+
 def test_points_are_met_again(views: list) -> None:
     """There and back: the returning views see points that the first ones saw."""
     there_and_back = [*views, *views[::-1]]

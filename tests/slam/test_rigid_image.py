@@ -37,6 +37,16 @@ def test_inverse_and_orthonormalise(twist: np.ndarray) -> None:
     np.testing.assert_allclose(rigid.orthonormalise(worn), T, atol=1e-12)
 
 
+def test_nearest_rotations_are_proper_and_each_its_own() -> None:
+    rng = np.random.default_rng(1)
+    R = np.array([rigid.exp(rng.normal(size=6))[:3, :3] for _ in range(5)])
+    worn = R + rng.normal(0, 1e-9, R.shape)
+    np.testing.assert_allclose(rigid.nearest_rotations(worn), R, atol=1e-8)
+    mirrored = rigid.nearest_rotations(R * np.array([1, 1, -1.0]))
+    np.testing.assert_allclose(np.linalg.det(mirrored), 1.0, atol=1e-12)
+    assert rigid.nearest_rotations(R[:0]).shape == (0, 3, 3)
+
+
 def test_long_products_stay_rigid_only_through_orthonormalise() -> None:
     T = rigid.exp(np.array([0.01, 0.02, 0.03, 0.1, 0.05, 0.02]))
     T[:3, :3] *= 1 + 1e-12

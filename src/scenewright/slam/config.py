@@ -158,7 +158,8 @@ class OdometryConfig:
         parallax_deg: least angle between two rays that triangulate a corner.
         reuse_px, reuse_distance: how near a known point must project to a corner, and how alike (Hamming) they must be.
         global_iterations: of the bundle adjustment over the whole map at the end; 0 = none.
-        global_views: views that it moves at once. global_prior: factor on a network's weight there.
+        global_views: views that it moves at once. global_prior: factor on a network's weight there,
+            where only the shape of its depth counts, not its scale.
         refine_focal: also estimate the focal length at the end.
     """
 
@@ -176,9 +177,9 @@ class OdometryConfig:
     parallax_deg: float = 1.0
     reuse_px: float = 8.0
     reuse_distance: int = 48
-    global_iterations: int = 20
+    global_iterations: int = 30
     global_views: int = 250
-    global_prior: float = 0.2
+    global_prior: float = 0.1
     refine_focal: bool = False
 
 

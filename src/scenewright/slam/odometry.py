@@ -152,14 +152,9 @@ class Odometry:
 
     def _ransac(self, X: Array, pixels: Array) -> Array | None:
         ok, rotation, translation, inliers = cv2.solvePnPRansac(
-            X,
-            pixels,
-            self.intrinsics.matrix(),
-            None,
-            iterationsCount=1000,
-            reprojectionError=4.0,
+            X, pixels, self.intrinsics.matrix(), None, iterationsCount=1000, reprojectionError=4.0,
             flags=cv2.SOLVEPNP_AP3P,
-        )
+        )  # fmt: skip
         if not ok or inliers is None or len(inliers) < 0.75 * self.config.minimum_inliers:
             return None
         return np.hstack([cv2.Rodrigues(rotation)[0], translation.reshape(3, 1)])
@@ -289,8 +284,7 @@ class Odometry:
         x, y = np.rint(view.pixels).astype(int).T
         depth = answer.depth_m[y, x].astype(np.float64)
         valid = depth > 0
-        T = view.T_cam_world
-        z = self.points[view.ids] @ T[2, :3] + T[2, 3]
+        T, z = view.T_cam_world, self._depths_in(view)
         anchored = valid & self.known[view.ids] & (z > 0.05)
         shift = 0.0
         if anchored.sum() >= self.config.minimum_inliers:
@@ -310,11 +304,15 @@ class Odometry:
         self.points[view.ids[new]], self.known[view.ids[new]] = world[new], True
         return shift
 
+    def _depths_in(self, view: View) -> Array:
+        """(N,) z of a view's points in metres, known or not."""
+        return np.asarray(self.points[view.ids] @ view.T_cam_world[2, :3] + view.T_cam_world[2, 3])
+
     def depths(self, number: int, least_views: int = 3) -> tuple[Array, Array]:
         """Pixels (N, 2) and depths (N,) in metres of a view's points that at least so many views agree on."""
         view = self.views[number]
         seen = np.bincount(np.concatenate([v.ids for v in self.views]), minlength=len(self.points))
-        z = self.points[view.ids] @ view.T_cam_world[2, :3] + view.T_cam_world[2, 3]
+        z = self._depths_in(view)
         keep = self.known[view.ids] & (seen[view.ids] >= least_views) & (z > 0.05)
         return view.pixels[keep], z[keep]
 
@@ -377,6 +375,7 @@ class Odometry:
         count, factor = len(self.views), 1.0
         size = self.config.global_views
         for _ in range(2):
+            self._free_scales()
             for first in range(0, count, size):
                 free = np.arange(first, min(first + size, count))
                 ids = np.unique(np.concatenate([self.views[v].ids for v in free]))
@@ -386,9 +385,19 @@ class Odometry:
                 whole = count <= size and self.config.refine_focal
                 views = np.concatenate([fixed, free])
                 factor *= self._adjust(
-                    views, len(fixed), ids, self.config.global_iterations, self.config.global_prior, whole
+                    views, len(fixed), ids, self.config.global_iterations, self.config.global_prior, whole, 1e-6
                 )
         return factor
+
+    def _free_scales(self) -> None:
+        """Bring every network's depth to the map's scale as it is now, which leaves each picture's shape: held to the
+        scale at the time when it was added, a map that drifted could not shrink back.
+        """
+        for view in self.views:
+            z = self._depths_in(view)
+            anchored = (view.depth_weight > 0) & self.known[view.ids] & (z > 0.05)
+            if not view.independent and anchored.sum() >= self.config.minimum_inliers:
+                view.log_depth = view.log_depth + np.median(np.log(z[anchored]) - view.log_depth[anchored])
 
     def _neighbours(self, free: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Views outside `free` that see at least ten of the points, at most `global_views`, best first."""
@@ -401,12 +410,12 @@ class Odometry:
 
     def _adjust(
         self, views: NDArray[np.int64], fixed: int, ids: NDArray[np.int64], iterations: int, prior: float,
-        focal: bool = False,
+        focal: bool = False, tolerance: float = 1e-5,
     ) -> float:  # fmt: skip
         problem, used = self._problem(views, fixed, ids, prior)
         if not len(used):
             return 1.0
-        solution = bundle.solve(problem, iterations, focal=focal)
+        solution = bundle.solve(problem, iterations, focal=focal, tolerance=tolerance)
         self.points[used] = solution.points
         for n, v in enumerate(views):
             self.views[v].T_cam_world = solution.T_cam_world[n]

@@ -60,5 +60,11 @@ def orthonormalise(T: Array) -> Array:
 
     Products must pass through here: `inverse` transposes, so that a scale error of R would double at every turn.
     """
-    U, _, Vt = np.linalg.svd(T[:3, :3])
-    return from_rotation(U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt, T[:3, 3])
+    return from_rotation(nearest_rotations(T[None, :3, :3])[0], T[:3, 3])
+
+
+def nearest_rotations(R: Array) -> Array:
+    """The rotations nearest to nearly rigid matrices, (N, 3, 3)."""
+    U, _, Vt = np.linalg.svd(R)
+    U[:, :, 2] *= np.linalg.det(U @ Vt)[:, None]
+    return np.asarray(U @ Vt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -381,3 +382,9 @@ def test_an_interrupted_folder_of_another_job_is_refused(
     with pytest.raises(InputError, match="other options"):
         reconstruct(clip, tmp_path / "other", Options(depth="sensor", size=128))
     assert sorted(p.name for p in (tmp_path / "other" / WORK).iterdir()) == state, "what it had is kept"
+
+
+def test_unknown_features_are_refused_before_anything_is_made(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="surf"):
+        reconstruct(clip, tmp_path / "no.scene", replace(SENSOR, features="surf"))
+    assert not (tmp_path / "no.scene").exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from clips import short_clip
 from scenewright.data.sequences import open_sequence
@@ -13,9 +14,10 @@ from scenewright.engine import weights
 from scenewright.engine.table import create
 from scenewright.engine.weights import read_card
 from scenewright.errors import InputError
+from scenewright.features.magicpoint import MagicPoint
 from scenewright.geometry.camera import Camera
 from scenewright.labels import LABELS
-from scenewright.pipelines.sources import choose_depth, frame_indices
+from scenewright.pipelines.sources import choose_depth, choose_features, frame_indices
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,24 @@ def test_a_method_for_something_else_is_refused(clip: Path, monkeypatch: pytest.
     monkeypatch.setattr("scenewright.pipelines.sources.load", lambda name: method)
     with pytest.raises(InputError, match="posenet, a method for pose"):
         choose_depth("posenet", open_sequence(clip))
+
+
+def test_features_by_name() -> None:
+    assert choose_features("orb").source is None, "the map's own"
+    nothing = choose_features("none").source
+    assert nothing is not None
+    assert len(nothing.features(torch.zeros(1, 3, 40, 48), 10)) == 0
+    sift = choose_features("harris+sift")
+    assert sift.source is not None
+    assert sift.weights == {}
+    for name in ("surf", "", "sift+harris"):
+        with pytest.raises(InputError, match="features"):
+            choose_features(name)
+
+
+def test_weights_of_learned_features_are_named(tmp_path: Path) -> None:
+    folder = weights.save(MagicPoint.from_preset("small"), tmp_path / "point", training={})
+    chosen = choose_features(f"{folder}+sift")
+    assert chosen.source is not None
+    assert list(chosen.weights) == [str(folder)]
+    assert len(chosen.weights[str(folder)]) == 64

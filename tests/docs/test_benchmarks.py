@@ -37,6 +37,6 @@ def test_extraction_names_keypoints_and_bare_convolutions() -> None:
     row = next(line.split() for line in out.splitlines() if line.startswith("magicpoint"))
     assert 0 < int(row[1]) <= 50
     network, bare, ratio = (float(v) for v in row[4:])
-    assert 0 < bare
+    assert bare > 0
     assert abs(network / bare - ratio) < 0.1 * ratio + 0.05
     assert "sift" in out

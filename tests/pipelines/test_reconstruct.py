@@ -81,7 +81,8 @@ def test_figures(scene: Scene) -> None:
     found = figures_by_name(scene)
     expected = {
         "frames", "posed", "lost", "segments", "keyframes", "path_m", "ate_sim3_m", "ate_se3_m", "scale_ratio",
-        "pcd10_raw", "pcd10_scaled", "pcd10_raw_constant", "fps", "fps_median", "seconds", "compile_s", "peak_memory_mb",
+        "pcd10_raw", "pcd10_scaled", "pcd10_raw_constant", "fps", "fps_median", "seconds", "compile_s",
+        "peak_memory_mb",
     }  # fmt: skip
     assert expected <= found.keys()
     assert found["frames"] == FRAMES == found["posed"] + found["lost"]

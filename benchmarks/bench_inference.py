@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("methods", nargs="*", help="names of the table; none: all of depth and focus")
     parser.add_argument("--preset", default="small", help="of methods without shipped weights")
     parser.add_argument("--repeats", type=int, default=15, help="turns; medians count")
-    parser.add_argument("--prepared", action="store_true", help="after `nn.inference.prepare`, which no command calls yet")
+    parser.add_argument("--prepared", action="store_true", help="after `nn.inference.prepare`, as no command does")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     torch.set_num_threads(1)

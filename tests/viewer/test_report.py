@@ -208,7 +208,7 @@ def test_a_scene_folder_becomes_the_same_report(tmp_path: Path) -> None:
     assert scene.manifest.is_done("report")
     text = " ".join(Elements((folder / "report.html").read_text()).text)
     assert "12 keyframes" in text
-    assert "Error of the path" in text
+    assert "Path against truth" in text
 
 
 def test_a_bare_scene_folder_still_has_a_report(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_file_beside_the_pictures_says_the_distances(run: Run, folder: Path) -
         (["--focus", "1,2"], "--focus"),
         (["--focus", "1,2,x"], "--focus"),
         (["--focus", "1,2,3,4,6,5"], "--focus"),
-        (["--method", "ddff"], "ddff"),
+        (["--method", "matchnet"], "matchnet"),
     ],
 )
 def test_bad_options_are_one_line(

@@ -17,6 +17,7 @@ from scenewright.engine import log, resume, weights
 from scenewright.engine.fit import Diverged, TrainingInterrupted, fit
 from scenewright.engine.method import Stage
 from scenewright.errors import FormatError, InputError
+from scenewright.files import atomic_path
 from toy import Squares, Toy
 from toy_runs import toy, train
 
@@ -161,16 +162,17 @@ class TestInterruption:
     def test_a_full_disk_leaves_the_last_state_whole(
         self, whole: tuple[Path, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real, calls = resume.safetensors.save_file, [0]
+        real, calls = resume.write_bytes, [0]
 
-        def torn(tensors: object, path: Path, metadata: object) -> None:
+        def torn(path: Path, data: bytes) -> None:
             calls[0] += 1
             if calls[0] == 7:
-                Path(path).write_bytes(b"half")
-                raise OSError(28, "No space left on device")
-            real(tensors, path, metadata)
+                with atomic_path(path) as beside:
+                    beside.write_bytes(b"half")
+                    raise OSError(28, "No space left on device")
+            real(path, data)
 
-        monkeypatch.setattr(resume.safetensors, "save_file", torn)
+        monkeypatch.setattr(resume, "write_bytes", torn)
         with pytest.raises(OSError, match="No space"):
             train(tmp_path)
         assert not list(tmp_path.glob(".resume*"))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scenewright.depth.task import DepthSample, FocalStackSample, OrdinalSample, StereoSample
+from scenewright.engine.table import create, list_methods
 from scenewright.errors import InputError
 from scenewright.pipelines.data_sources import FOCUS_SIZE, WORLDS, samples_of, source_fingerprint, training_maps
 from scenewright.pipelines.training_data import SOURCES
@@ -31,7 +32,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_what_trains_can_be_measured() -> None:
-    assert set(WORLDS) == set(SOURCES) == set(KINDS)
+    asked = {
+        stage.data
+        for task in ("depth", "focus")
+        for name in list_methods(task)
+        for stage in create(name).own_stages("small")
+    }
+    assert set(WORLDS) == asked == set(KINDS)
+    assert asked <= set(SOURCES)
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))

@@ -17,7 +17,7 @@ from scenewright.errors import FormatError, InputError
 from scenewright.geometry.camera import Camera
 from scenewright.labels import LABELS
 from scenewright.pipelines.reconstruct import Options, reconstruct
-from scenewright.pipelines.walk import RECORD, WalkOptions
+from scenewright.pipelines.walk import RECORD, WalkOptions, fingerprint
 from scenewright.scene.scene import Scene
 from scenewright.slam.protocols import ROOMS_LABELS
 from scenewright.worlds.library import Library
@@ -54,7 +54,7 @@ def score_labels(folder: Path, depth: str = "fcrn", results: Path | None = None)
     rows = {f"cnn-slam-{Path(depth).name}": _figures(fused), "single-frame": _figures(single)}
     if results is not None:
         for name, figures in rows.items():
-            data = {"walks": len(walks), "pixels": int(single.sum())}
+            data = {"walks": len(walks), "pixels": int(single.sum()), "sha256": fingerprint(walks)}
             baseline = name == "single-frame"
             store(measured(ROOMS_LABELS, name, figures, weights_sha256=weights, data=data, baseline=baseline), results)
     return rows

@@ -14,7 +14,7 @@ from scenewright.engine.scoreboard import measured, store
 from scenewright.errors import InputError
 from scenewright.pipelines import measure
 from scenewright.pipelines.sources import choose_depth, frame_indices
-from scenewright.pipelines.walk import WalkOptions, walk
+from scenewright.pipelines.walk import WalkOptions, fingerprint, walk
 from scenewright.slam.config import SlamConfig
 from scenewright.slam.evaluate import (
     align_poses,
@@ -68,7 +68,7 @@ def score_walks(
     figures = summary(rooms)
     if results is not None:
         name = f"cnn-slam-{Path(depth).name}" + ("-as-printed" if as_printed else "")
-        data = {"items": len(rooms), "rooms": rooms}
+        data = {"items": len(rooms), "rooms": rooms, "sha256": fingerprint([folder / kind for kind in WALKS])}
         store(measured(ROOMS_WALKS, name, figures, weights_sha256=weights, data=data), results)
     return figures, rooms
 

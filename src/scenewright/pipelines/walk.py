@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,11 @@ def _write_lists(folder: Path, camera: Camera, way: Walk, names: list[str]) -> N
     lines = [f"{name} " + " ".join(f"{x:.9f}" for x in row) for name, row in zip(names, rows)]
     head = "# frame tx ty tz qx qy qz qw   (camera-to-world, metres, camera axes x right, y down, z forward)"
     write_text(folder / "poses.txt", "\n".join([head, *lines]) + "\n")
+
+
+def fingerprint(walks: Sequence[Path]) -> str:
+    """SHA-256 of the records of walks, from which rooms, paths and pictures follow."""
+    digest = hashlib.sha256()
+    for walk in walks:
+        digest.update((walk / RECORD).read_bytes())
+    return digest.hexdigest()

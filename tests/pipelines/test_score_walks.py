@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,8 @@ def test_the_command_films_scores_and_stores(
 
     def film(folder: Path, options: WalkOptions, progress: object) -> Path:
         filmed[folder.name] = options
+        folder.mkdir(parents=True)
+        (folder / "walk.json").write_text(folder.name)
         return folder
 
     figures = {m.name: 1.5 for m in ROOMS_WALKS.metrics if not m.name.endswith("worst")}
@@ -111,6 +114,7 @@ def test_the_command_films_scores_and_stores(
     assert {name: o.seed for name, o in filmed.items()} == WALKS
     assert all(o.split == "test" and o.frames == 300 and o.sensor and o.library for o in filmed.values())
     result = read(tmp_path / "slam" / "rooms-walks" / "cnn-slam-sensor.json")
+    assert result.data_sha256 == hashlib.sha256("".join(WALKS).encode()).hexdigest()
     assert result.figures["f_score_worst"] == 1.5
     assert set(result.data["rooms"]) == set(WALKS)
     assert "ate_percent" in capsys.readouterr().out

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from scenewright.engine.scoreboard import Metric, Protocol, measured, store
-from scenewright.worlds.dataset import render_shard, shard_path
+from scenewright.worlds.dataset import RoomFrames, render_shard, shard_path
 
 IMPORTED = [
     "scenewright.cli.main", "scenewright.pipelines.reconstruct", "scenewright.pipelines.train",
@@ -298,7 +298,8 @@ def main() -> None:
         if options.results is not None and not options.full:
             figures = {"differing": len(outcomes) - good, "kills": kills, "runs": len(outcomes)}
             reached = [list(outcome.reached) for outcome in outcomes]
-            store(measured(PROTOCOL, name, figures, seed=options.seed, data={"reached": reached}), options.results)
+            data = {"reached": reached, "sha256": RoomFrames(keep / "rooms", "train").fingerprint()}
+            store(measured(PROTOCOL, name, figures, seed=options.seed, data=data), options.results)
     if bad := [name for name, outcomes in results.items() if not all(outcome.ok for outcome in outcomes)]:
         raise SystemExit(f"{', '.join(bad)}: look into {keep}")
     shutil.rmtree(keep)

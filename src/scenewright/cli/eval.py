@@ -61,14 +61,10 @@ def command(
             LABEL=NAME must then name the row.
         as_json: print all figures as JSON.
     """
-    if method == "reconstruct" and protocol == "rooms-walks":
-        return _walks(Path(data), depth, as_printed, results)
-    if method == "reconstruct" and protocol == "rooms-labels":
-        return _labels(Path(data), depth, results)
     if (method, protocol) in PLACES:
         return _places(method, data, features.split(","), depth, scene, results)
     if method == "reconstruct":
-        return _scene(Path(data), protocol, results)
+        return _reconstructions(Path(data), protocol, depth, as_printed, results)
     from scenewright.features.protocols import PROTOCOLS
 
     if protocol in PROTOCOLS:
@@ -80,6 +76,14 @@ def command(
         split=split, changes=option,
     )  # fmt: skip
     return _show(next(iter(found.figures)), protocol, found, as_json)
+
+
+def _reconstructions(data: Path, protocol: str | None, depth: str, as_printed: bool, results: Path | None) -> int:
+    if protocol == "rooms-walks":
+        return _walks(data, depth, as_printed, results)
+    if protocol == "rooms-labels":
+        return _labels(data, depth, results)
+    return _scene(data, protocol, results)
 
 
 def _show(method: str, protocol: str | None, found: Evaluation, as_json: bool) -> int:

@@ -182,7 +182,7 @@ class MatchNet(Method[PatchPairSample]):
         """Pairs of patches, half of them matches."""
         if preset == "paper":
             return (Stage("pairs", 500_000, 32, "patch-pairs", "sgd", 0.01, "constant", momentum=0.0),)
-        return (Stage("pairs", 9_000, 64, "patch-pairs", "adamw", 1e-3, "cosine", 200, weight_decay=1e-4,
+        return (Stage("pairs", 18_000, 64, "patch-pairs", "adamw", 1e-3, "cosine", 200, weight_decay=1e-4,
                       average=0.999),)  # fmt: skip
 
     def example(self, batch: int, seed: int) -> PatchPairSample:

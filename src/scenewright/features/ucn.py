@@ -218,7 +218,7 @@ class UCN(Method[CorrespondenceSample]):
         if preset == "paper":
             return (Stage("pairs", 100_000, 12, "correspondences", "adam", 9e-5, "constant", weight_decay=1e-4,
                           lr_scale=()),)  # fmt: skip
-        legs = (("photographs", 900, "photo-homographies"), ("rooms", 2_600, "wide-correspondences"))
+        legs = (("photographs", 900, "photo-homographies"), ("rooms", 7_000, "wide-correspondences"))
         return tuple(
             Stage(name, steps, 4, data, "adamw", 1e-3, "cosine", 200, weight_decay=1e-4, average=0.999)
             for name, steps, data in legs

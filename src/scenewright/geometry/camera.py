@@ -100,6 +100,13 @@ class Camera:
         S = self.K.new_tensor([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
         return replace(self, width=width, height=height, K=S @ self.K)
 
+    def zoom(self, factor: float) -> Camera:
+        """The same picture taken through a lens of `factor` times the focal lengths; principal point and size stay."""
+        if not (math.isfinite(factor) and factor > 0):
+            raise InputError("zoom factor", factor, "a positive number")
+        scale = self.K.new_tensor([[factor, factor, 1], [factor, factor, 1], [1, 1, 1]])
+        return replace(self, K=self.K * scale)
+
     def crop(self, left: int, top: int, width: int, height: int) -> Camera:
         """The camera of a window of the picture.
 

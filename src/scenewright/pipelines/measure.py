@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 COMPILE = (
     "wall time until the kernels were compiled (once on a machine) or loaded, before the first frame; not in the above"
 )
+FOCAL = "by which the map put the stated focal lengths right; 1 where they hold or cannot be told"
 ATE = "root mean square of camera positions over all posed frames with truth"
 PCD = "share of all keyframe pixels with true depth whose depth is within 10 % of it; no depth counts as wrong"
 
@@ -44,6 +45,7 @@ def run_figures(reconstruction: Reconstruction, seconds: float, compile_s: float
         SceneFigure("lost", len(lost), "", "frames without", "tracking"),
         SceneFigure("segments", reconstruction.segments, "", "map pieces that could not be joined", "tracking"),
         SceneFigure("keyframes", len(reconstruction.keyframes), "", "", "tracking"),
+        SceneFigure("focal_factor", reconstruction.focal_factor, "", FOCAL, "tracking"),
         SceneFigure("path_m", _path(posed), "m", "length of the estimated camera path", "tracking"),
         SceneFigure("fps", mean, "frames/s", "frames / summed time of the frames", "speed"),
         SceneFigure("fps_median", median, "frames/s", "1 / median time of a frame", "speed"),

@@ -173,6 +173,8 @@ class _Job:
     def _track(self) -> tuple[Reconstruction, dict[int, Array], float]:
         config = SlamConfig()
         config = replace(config, image=replace(config.image, longest=self.options.size))
+        if self.sequence.intrinsics_source == "guess":
+            config = replace(config, odometry=replace(config.odometry, focal_tolerance=0.0))
         camera, features = self.sequence.camera, self.features.source
         slam = CnnSlam(camera, self.chosen.source, config, pose_source=self.poses, features=features)
         truth, start, spent = self._restore(slam)

@@ -79,10 +79,11 @@ def score_localize(
 def _row(
     scene: Scene, sequence: Sequence, truth: dict[int, Array], name: str, split: Split, progress: Progress
 ) -> Figures:
-    localizer = Localizer(scene, name)
+    localizer, height, width = Localizer(scene, name), *sequence.camera.size
+    camera = scene.camera.resize(width, height)  # the one that took the scene, as the scene knows it
     answers: dict[int, Array | None] = {}
     for frame in islice(sequence.frames_from(split.scene), split.photos):
-        found = localizer.locate(frame.image, sequence.camera)
+        found = localizer.locate(frame.image, camera)
         answers[frame.index] = None if found is None else found.T_world_cam
         progress(len(answers), split.photos, f"placing photographs by {name}")
     return figures_of(answers, scene_poses(scene), truth)

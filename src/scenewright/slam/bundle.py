@@ -58,11 +58,14 @@ class Problem:
 
 
 class Solution(NamedTuple):
-    """What came out: poses (V, 3, 4), points (P, 3), factor on the focal lengths, cost before and after."""
+    """What came out: poses (V, 3, 4), points (P, 3), factor on the focal lengths and the standard deviation of its log
+    (0 where it was held), cost before and after.
+    """
 
     T_cam_world: Array
     points: Array
     focal_factor: float
+    focal_sd: float
     cost_before: float
     cost_after: float
 
@@ -332,8 +335,9 @@ def solve(
 
     now, damping = _State(problem.T_cam_world.copy(), problem.points.copy(), 1.0), 1e-4
     before = cost = cost_of(now)
-    for _ in range(iterations):
-        S, b, X = np.zeros((size, size)), np.zeros(size), np.empty_like(now.points)
+
+    def reduced(damping: float) -> tuple[Array, Array]:
+        S, b = np.zeros((size, size)), np.zeros(size)
         for sums in (W, F, bp):
             sums.fill(0)
         fx, fy = K.fx * now.factor, K.fy * now.factor
@@ -341,6 +345,10 @@ def solve(
             now.T_cam_world, slot, now.points, start, o.view, o.pixel, o.log_depth, o.depth_weight, fx, fy, K.cx, K.cy,
             huber_px, damping, focal, S, b, W, F, Hinv, bp,
         )  # fmt: skip
+        return S, b
+
+    for _ in range(iterations):
+        (S, b), X = reduced(damping), np.empty_like(now.points)
         step = solve_lower(S, b)
         _move_points(now.points, start, o.view, slot, W, F, Hinv, bp, step, X)
         new, reached = search_along(partial(_stepped, now, slot, step, X), cost_of, cost)
@@ -353,7 +361,11 @@ def solve(
         now, cost, damping = new, reached, max(damping / 5, 1e-7)
         if converged:
             break
-    return Solution(now.T_cam_world, now.points, now.factor, before, cost)
+    sd = 0.0
+    if focal:  # the last unknown's variance is the last element of the inverse, in units of the residuals' variance
+        last = np.append(np.zeros(size - 1), 1.0)
+        sd = float(np.sqrt(solve_lower(reduced(1e-9)[0], last)[-1] * cost / max(2 * M, 1)))
+    return Solution(now.T_cam_world, now.points, now.factor, sd, before, cost)
 
 
 @njit(cache=True, nogil=True)

@@ -160,7 +160,9 @@ class OdometryConfig:
         global_iterations: of the bundle adjustment over the whole map at the end; 0 = none.
         global_views: views that it moves at once. global_prior: factor on a network's weight there,
             where only the shape of its depth counts, not its scale.
-        refine_focal: also estimate the focal length at the end.
+        focal_tolerance: a focal length that the whole map puts further than this (in logs) from the stated one takes
+            its place at the end; 0 where it was only guessed, inf never. On walks with exact cameras and exact depth
+            the map's own is off by up to 1.8 %.
     """
 
     enabled: bool = True
@@ -180,7 +182,7 @@ class OdometryConfig:
     global_iterations: int = 30
     global_views: int = 250
     global_prior: float = 0.1
-    refine_focal: bool = False
+    focal_tolerance: float = 0.03
 
 
 @dataclass(frozen=True)

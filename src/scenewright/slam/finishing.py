@@ -10,22 +10,38 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from scenewright.slam import densify, fusion, rigid
 from scenewright.slam.config import DensifyConfig
-from scenewright.slam.pose_graph import PoseGraph, edge_information
+from scenewright.slam.pose_graph import GraphOptions, PoseGraph, edge_information
 from scenewright.slam.types import Edge, Keyframe
 
 Array = NDArray[np.float64]
 
 
+ADJUSTED = GraphOptions(translation_floor=0.009, rotation_floor=0.0015, scale_floor=0.006)
+"""For edges between keyframes that bundle adjustment has placed: a third of what tracking's deserve."""
+
+
 def odometry_edge(first: Keyframe, second: Keyframe) -> Edge:
-    """The edge between neighbouring keyframes of one map piece as their poses stand."""
+    """The edge between neighbouring keyframes of one map piece as tracking left their poses."""
+    return _neighbours(first, second, 0.01, 0.01)
+
+
+def adjusted_edge(first: Keyframe, second: Keyframe) -> Edge:
+    """The same as bundle adjustment left them: surer in place, and more so in turn."""
+    return _neighbours(first, second, 0.005, 0.003)
+
+
+def _neighbours(first: Keyframe, second: Keyframe, place_sd: float, turn_sd: float) -> Edge:
+    """Standard deviations: `place_sd` metres, and thrice that for each metre moved and for the log scale."""
     T = rigid.inverse(first.T_world_cam) @ second.T_world_cam
-    moved = 0.01 + 0.03 * float(np.linalg.norm(T[:3, 3]))
-    return Edge(first.id, second.id, T, 0.0, edge_information(moved, 0.01, 0.03), "odometry")
+    moved = place_sd * (1 + 3 * float(np.linalg.norm(T[:3, 3])))
+    return Edge(first.id, second.id, T, 0.0, edge_information(moved, turn_sd, 3 * place_sd), "odometry")
 
 
-def solve_graph(keyframes: Sequence[Keyframe], edges: Sequence[Edge]) -> dict[int, tuple[Array, float]]:
+def solve_graph(
+    keyframes: Sequence[Keyframe], edges: Sequence[Edge], options: GraphOptions | None = None
+) -> dict[int, tuple[Array, float]]:
     """Keyframe id -> T_world_cam (4, 4) and log scale after closing the loops."""
-    graph = PoseGraph()
+    graph = PoseGraph(options)
     for keyframe in keyframes:
         graph.add_keyframe(keyframe.id, rigid.orthonormalise(keyframe.T_world_cam))
     for edge in edges:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ from scenewright.slam.config import SlamConfig
 from scenewright.slam.features import FeatureSource, KeyframeIndex
 from scenewright.slam.loops import LoopCloser
 from scenewright.slam.odometry import Odometry, Posed
+from scenewright.slam.pose_graph import GraphOptions
 from scenewright.slam.relocalise import Relocaliser
 from scenewright.slam.state import Entry, Picture
 from scenewright.slam.types import Edge, Keyframe
@@ -106,7 +109,33 @@ class KeyframeMap:
         """Solve the pose graph where there are loops, carry the map along, and look again for points across them."""
         if not any(edge.kind in ("loop", "relocalisation") for edge in self.edges):
             return
-        solved = finishing.solve_graph(self.keyframes, self.edges)
+        self._solve_graph()
+        if self.odometry is None:
+            return
+        for id in sorted({e.second for e in self.edges if e.kind == "loop"}):
+            self.odometry.rejoin(self.view_of[id], pictures.grey(self.keyframes[id].image).astype(np.uint8))
+
+    def settle(self) -> None:
+        """Solve the graph again with every edge as the adjusted map has it: its points seldom reach across a loop, and
+        corners where one thing hides another bend long chains of views, which depth does not. Edges between near
+        keyframes say by their depth what neighbours' scales are, so one edge of either kind is enough.
+        """
+        if self.odometry is None:
+            return
+        self.edges = [e for edge in self.edges if (e := self._measured_again(edge)) is not None]
+        if any(edge.kind != "odometry" for edge in self.edges):
+            self._solve_graph(finishing.ADJUSTED)
+
+    def _measured_again(self, edge: Edge) -> Edge | None:
+        """An edge by the poses, cameras and depths as they are now, None where a loop does not hold any more."""
+        if edge.kind == "odometry":
+            return finishing.adjusted_edge(self.keyframes[edge.first], self.keyframes[edge.second])
+        found = self._closer.verify(edge.first, edge.second)
+        return None if found is None else replace(found, kind=edge.kind)
+
+    def _solve_graph(self, options: GraphOptions | None = None) -> None:
+        """Every keyframe goes where the graph puts it, and every view with the keyframe before it."""
+        solved = finishing.solve_graph(self.keyframes, self.edges, options)
         changes = [finishing.similarity_between(k.T_world_cam, *solved[k.id]) for k in self.keyframes]
         for keyframe, (s, T) in zip(self.keyframes, changes):
             _carry(keyframe, s, T)
@@ -115,14 +144,23 @@ class KeyframeMap:
         views = np.arange(len(self.odometry.views))
         of_view = np.clip(np.searchsorted(self.view_of, views, "right") - 1, 0, None)
         self.odometry.move(np.array([changes[k][0] for k in of_view]), np.array([changes[k][1] for k in of_view]))
-        for id in sorted({e.second for e in self.edges if e.kind == "loop"}):
-            self.odometry.rejoin(self.view_of[id], pictures.grey(self.keyframes[id].image).astype(np.uint8))
 
-    def adjust(self) -> None:
-        """Bundle adjustment over everything."""
-        if self.odometry is not None and self.config.odometry.global_iterations and len(self.odometry.views) > 1:
-            self.odometry.adjust_all()
-            self.follow_views()
+    def adjust(self) -> float:
+        """Bundle adjustment over everything; the factor by which it put the focal lengths right, mostly 1."""
+        if self.odometry is None or not self.config.odometry.global_iterations or len(self.odometry.views) < 2:
+            return 1.0
+        factor = self.odometry.adjust_all()
+        self.follow_views()
+        if factor != 1.0:
+            self._refocus(factor)
+        return factor
+
+    def _refocus(self, factor: float) -> None:
+        """Every keyframe seen through another lens: a network's depth grows with the focal length (eq. 5)."""
+        for keyframe, view in zip(self.keyframes, self.view_of):
+            keyframe.camera = keyframe.camera.zoom(factor)
+            if self.odometry is not None and not self.odometry.views[view].independent:
+                keyframe.depth_network_m = keyframe.depth_network_m * np.float32(factor)
 
     def bend(self) -> None:
         """Bring every keyframe's depth to the map; see `finishing.bend`."""

@@ -22,6 +22,8 @@ from scenewright.slam.types import NetworkDepth
 
 Array = NDArray[np.float64]
 OUTLIER_PX = 3.0
+FOCAL_SD = 0.01
+"""A log focal length less sure than this is not believed: the camera did not move enough to show it."""
 
 
 @dataclass
@@ -63,7 +65,8 @@ class Odometry:
     """The map of corners and the views that see them."""
 
     def __init__(self, intrinsics: Intrinsics, config: OdometryConfig, densify: DensifyConfig | None = None) -> None:
-        self.intrinsics, self.config, self.densify = intrinsics, config, densify or DensifyConfig()
+        self.stated = self.intrinsics = intrinsics
+        self.config, self.densify = config, densify or DensifyConfig()
         self.views: list[View] = []
         self.points = np.zeros((0, 3))
         self.known = np.zeros(0, bool)
@@ -367,13 +370,13 @@ class Odometry:
             self._adjust(np.concatenate([fixed, free]), len(fixed), seen, 6, 1.0)
 
     def adjust_all(self) -> float:
-        """Bundle adjustment over the whole map; returns the factor on the focal lengths (1 unless it is refined).
+        """Bundle adjustment over the whole map; returns the factor on the focal lengths, 1 where the stated ones hold.
 
         More views than `global_views` are adjusted piece by piece, each piece held by the views that share its points,
         twice over: the dense reduced system grows with the square of the views.
         """
-        count, factor = len(self.views), 1.0
-        size = self.config.global_views
+        count, size = len(self.views), self.config.global_views
+        focal = count <= size and np.isfinite(self.config.focal_tolerance)
         for _ in range(2):
             self._free_scales()
             for first in range(0, count, size):
@@ -382,12 +385,13 @@ class Odometry:
                 fixed = self._neighbours(free, ids) if count > size else free[:0]
                 if first == 0:
                     fixed, free = np.append(fixed, free[0]), free[1:]
-                whole = count <= size and self.config.refine_focal
                 views = np.concatenate([fixed, free])
-                factor *= self._adjust(
-                    views, len(fixed), ids, self.config.global_iterations, self.config.global_prior, whole, 1e-6
+                focal = self._adjust(
+                    views, len(fixed), ids, self.config.global_iterations, self.config.global_prior, focal, 1e-6
                 )
-        return factor
+                if not focal:
+                    self.intrinsics = self.stated
+        return self.intrinsics.fx / self.stated.fx
 
     def _free_scales(self) -> None:
         """Bring every network's depth to the map's scale as it is now, which leaves each picture's shape: held to the
@@ -411,10 +415,11 @@ class Odometry:
     def _adjust(
         self, views: NDArray[np.int64], fixed: int, ids: NDArray[np.int64], iterations: int, prior: float,
         focal: bool = False, tolerance: float = 1e-5,
-    ) -> float:  # fmt: skip
+    ) -> bool:  # fmt: skip
+        """Bundle adjustment of some views; whether it found another focal length, sure and far from the stated one."""
         problem, used = self._problem(views, fixed, ids, prior)
         if not len(used):
-            return 1.0
+            return False
         solution = bundle.solve(problem, iterations, focal=focal, tolerance=tolerance)
         self.points[used] = solution.points
         for n, v in enumerate(views):
@@ -423,7 +428,8 @@ class Odometry:
             K = self.intrinsics
             self.intrinsics = K._replace(fx=K.fx * solution.focal_factor, fy=K.fy * solution.focal_factor)
         self._drop_outliers(views)
-        return solution.focal_factor
+        change = abs(np.log(self.intrinsics.fx / self.stated.fx))
+        return bool(focal and change > self.config.focal_tolerance and solution.focal_sd < FOCAL_SD)
 
     def _problem(
         self, views: NDArray[np.int64], fixed: int, ids: NDArray[np.int64], prior: float

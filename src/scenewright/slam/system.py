@@ -338,13 +338,15 @@ class CnnSlam:
 
     # ---- the end ----------------------------------------------------------------------------------------------------
     def finish(self) -> Reconstruction:
-        """Close loops, adjust the whole map, bend the depths, apply one scale, bridge short gaps."""
+        """Close loops, adjust the whole map, close again, bend the depths, apply one scale, bridge short gaps."""
         self._drop_pending()
         if self._active is not None:
             self._active.publish()
+        focal_factor = 1.0
         if self._given is None:
             self.map.close_loops()
-            self.map.adjust()
+            focal_factor = self.map.adjust()
+            self.map.settle()
         self.map.bend()
         self.map.sweep()
         factor = 1.0 if self._given is not None else finishing.scale_factor(self.map.keyframes)
@@ -353,8 +355,9 @@ class CnnSlam:
         results = [self._result(entry) for entry in self.map.entries]
         segments = len({k.segment for k in self.map.keyframes})
         return Reconstruction(
-            self._bridged(results), self.map.keyframes, self.map.edges, self._source.scale, factor, segments
-        )
+            self._bridged(results), self.map.keyframes, self.map.edges, self._source.scale, factor, segments,
+            focal_factor,
+        )  # fmt: skip
 
     def _bridged(self, results: list[FrameResult]) -> list[FrameResult]:
         """Lost frames between two posed ones of the same piece, few in a row, take poses in between."""

@@ -141,6 +141,7 @@ class Reconstruction:
         scale: "metric" or "unknown".
         scale_factor: the one global factor that was applied (sheet J3).
         segments: number of map pieces left after joining.
+        focal_factor: by which the whole map put the stated focal lengths right; 1 where they hold.
     """
 
     frames: list[FrameResult]
@@ -149,3 +150,4 @@ class Reconstruction:
     scale: str
     scale_factor: float
     segments: int
+    focal_factor: float = 1.0

@@ -314,6 +314,13 @@ def _readable(figure: SceneFigure) -> str:
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
+def _refocused(content: _Content) -> str:
+    factors = [f.value for f in content.report.figures if f.name == "focal_factor"]
+    if not factors or factors[0] is None or factors[0] == 1:
+        return ""
+    return f"; focal lengths times {factors[0]:.3f}, as the whole map asks for"
+
+
 def _making(content: _Content) -> Html:
     """The facts that make the scene repeatable, folded away."""
     manifest = content.report.manifest
@@ -325,7 +332,8 @@ def _making(content: _Content) -> Html:
             "file": "from a file",
             "option": "given as an option",
             "exif": "from the picture's EXIF data",
-        }.get(manifest.intrinsics_source, "guessed: expect bent geometry if the field of view is wrong"),
+        }.get(manifest.intrinsics_source, "guessed: expect bent geometry if the field of view is wrong")
+        + _refocused(content),
         "Times": "the source's own" if manifest.times == "source" else "none: frames are numbered",
         "Mesh": f"{_number(full)} triangles"
         + ("" if shown == full else f"; this page shows a simplified {_number(shown)}, mesh.ply has all"),

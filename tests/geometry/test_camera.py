@@ -118,3 +118,13 @@ def test_sizes_and_lenses_that_cannot_be():
         Camera(0, 30, camera.K)
     with pytest.raises(InputError, match="k1 k2 p1 p2"):
         Camera(40, 30, camera.K, torch.zeros(3, dtype=F64))
+
+
+def test_zoom_is_the_same_picture_through_another_lens():
+    camera = Camera.from_parameters(320, 240, 260.0, 261.0, 150.0, 118.0)
+    assert camera.zoom(0.5).numbers == (130.0, 130.5, 150.0, 118.0)
+    assert camera.zoom(0.5).size == camera.size
+    assert camera.zoom(0.8).resize(160, 120).numbers == pytest.approx(camera.resize(160, 120).zoom(0.8).numbers)
+    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="zoom"):
+            camera.zoom(wrong)

@@ -13,7 +13,9 @@ from scenewright.slam.image import Intrinsics
 K = Intrinsics(300.0, 290.0, 160.0, 120.0)
 
 
-def problem(noise_px: float = 0.0, seed: int = 0, views: int = 5, points: int = 60) -> tuple[bundle.Problem, ...]:
+def problem(
+    noise_px: float = 0.0, seed: int = 0, views: int = 5, points: int = 60, draw: int | None = None
+) -> tuple[bundle.Problem, ...]:
     """A problem at the truth, and the same disturbed."""
     rng = np.random.default_rng(seed)
     X = np.column_stack([rng.uniform(-2, 2, points), rng.uniform(-1.5, 1.5, points), rng.uniform(2, 6, points)])
@@ -21,7 +23,8 @@ def problem(noise_px: float = 0.0, seed: int = 0, views: int = 5, points: int = 
     T = np.array([rigid.exp(t * (n > 0))[:3] for n, t in enumerate(twists)])
     point, view = (a.ravel() for a in np.mgrid[:points, :views])
     camera = np.einsum("nij,nj->ni", T[view, :, :3], X[point]) + T[view, :, 3]
-    pixel = camera[:, :2] / camera[:, 2:] * [K.fx, K.fy] + [K.cx, K.cy] + noise_px * rng.normal(size=(len(view), 2))
+    noise = rng if draw is None else np.random.default_rng(draw)
+    pixel = camera[:, :2] / camera[:, 2:] * [K.fx, K.fy] + [K.cx, K.cy] + noise_px * noise.normal(size=(len(view), 2))
     weight = np.where(view == 0, 2.0, 0.0)
     observations = bundle.Observations(view, point, pixel, np.log(camera[:, 2]), weight)
     free = np.arange(views) > 0
@@ -50,6 +53,15 @@ def test_focal_length_is_found() -> None:
     found = bundle.solve(wrong, 40, focal=True)
     assert found.focal_factor == pytest.approx(1 / 1.1, rel=1e-6)
     np.testing.assert_allclose(found.T_cam_world, truth.T_cam_world, atol=1e-6)
+
+
+def test_focal_length_is_as_sure_as_it_says() -> None:
+    """Over 30 draws of noise the scatter of log focal lengths is their stated deviation's, which grows with noise."""
+    found = [bundle.solve(problem(noise_px=0.5, seed=5, draw=n)[0], 20, huber_px=1e6, focal=True) for n in range(30)]
+    scatter = np.std([np.log(f.focal_factor) for f in found])
+    stated = np.mean([f.focal_sd for f in found])
+    assert 0.7 < scatter / stated < 1.4
+    assert bundle.solve(problem(noise_px=0.5)[0], 20).focal_sd == 0
 
 
 def test_optimum_equals_scipys() -> None:

@@ -11,7 +11,7 @@ import pytest
 from scenewright.geometry.camera import Camera
 from scenewright.slam import hypotheses, image, rigid
 from scenewright.slam.config import HypothesesConfig, OdometryConfig
-from scenewright.slam.odometry import Odometry
+from scenewright.slam.odometry import Odometry, View
 from scenewright.slam.types import NetworkDepth
 from slam_room import BoxRoom, look
 
@@ -180,6 +180,50 @@ def test_pieces_of_a_long_map_improve_like_the_whole(views: list) -> None:
     assert whole.adjust_all() == pieces.adjust_all() == 1.0
     assert worst(whole) < 0.03
     assert worst(pieces) < 0.05
+
+
+def around(stated: image.Intrinsics, turn_deg: float, config: OdometryConfig | None = None) -> Odometry:
+    """Ten views that turn about 300 points, with what a camera K saw; the points and poses are the truth."""
+    rng = np.random.default_rng(3)
+    odometry = Odometry(stated, config or OdometryConfig())
+    odometry.points = rng.uniform([-1, -0.8, 1.5], [1, 0.8, 3.0], (300, 3))
+    odometry.known = np.ones(300, bool)
+    middle = rigid.exp(np.array([0, 0, 2.2, 0, 0, 0]))
+    for n in range(10):
+        turn = rigid.exp(np.array([0, 0, 0, 0.3 * np.sin(n), 1.0, 0]) * np.radians(turn_deg) * n / 9)
+        T = (middle @ turn @ rigid.inverse(middle))[:3]
+        X = odometry.points @ T[:, :3].T + T[:, 3]
+        pixels = X[:, :2] / X[:, 2:] * [K.fx, K.fy] + [K.cx, K.cy] + rng.normal(0, 0.3, (300, 2))
+        depth = np.log(X[:, 2]) * (n == 0), np.full(300, 2.0 * (n == 0))
+        odometry.views.append(View(n, T, np.arange(300), pixels, *depth))
+    return odometry
+
+
+def test_a_focal_length_that_the_map_contradicts_is_put_right() -> None:
+    stated = K._replace(fx=1.08 * K.fx, fy=1.08 * K.fy)
+    odometry = around(stated, 60)
+    assert odometry.adjust_all() == pytest.approx(1 / 1.08, rel=0.005)
+    assert odometry.intrinsics.fx == pytest.approx(K.fx, rel=0.005)
+    assert (odometry.intrinsics.cx, odometry.stated) == (K.cx, stated)
+    held = around(stated, 60, OdometryConfig(focal_tolerance=float("inf")))
+    assert held.adjust_all() == 1.0
+    assert held.intrinsics == stated
+
+
+def test_a_focal_length_that_holds_is_kept_and_a_guess_is_refined() -> None:
+    stated = K._replace(fx=1.02 * K.fx, fy=1.02 * K.fy)
+    kept = around(stated, 60)
+    assert kept.adjust_all() == 1.0
+    assert kept.intrinsics == stated
+    guessed = around(stated, 60, OdometryConfig(focal_tolerance=0.0))
+    assert guessed.adjust_all() == pytest.approx(1 / 1.02, rel=0.005)
+
+
+def test_a_camera_that_hardly_moves_says_nothing_of_its_focal_length() -> None:
+    stated = K._replace(fx=1.08 * K.fx, fy=1.08 * K.fy)
+    odometry = around(stated, 2)
+    assert odometry.adjust_all() == 1.0
+    assert odometry.intrinsics == stated
 
 
 def test_moving_the_map_changes_no_reprojection(views: list) -> None:

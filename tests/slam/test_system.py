@@ -17,6 +17,7 @@ from scenewright.geometry.camera import Camera
 from scenewright.slam import state
 from scenewright.slam.config import KeyframeConfig, RecoveryConfig, SlamConfig
 from scenewright.slam.evaluate import trajectory_figures
+from scenewright.slam.odometry import Odometry
 from scenewright.slam.sources import GivenPoses, MethodDepth, SensorDepth, Worker
 from scenewright.slam.system import CnnSlam
 from scenewright.slam.types import NetworkDepth, Reconstruction, Status
@@ -110,6 +111,36 @@ def test_path_depth_and_scale(clip: tuple, plain: Reconstruction) -> None:
         for name, depth in (("network", k.depth_network_m), ("fused", k.depth_m)):
             inside[name].append(np.abs(depth / figures.scale_ratio / depths[k.index] - 1) < 0.1)
     assert np.mean(inside["fused"]) > np.mean(inside["network"])
+
+
+def test_the_graph_that_has_the_last_word_measures_its_edges_anew(clip: tuple) -> None:
+    """Edges of before the adjustment may say anything: poses and loops of after it count."""
+    frames, depths = clip
+    slam = CnnSlam(CAMERA, NoisyDepth(depths))
+    for frame in frames:
+        slam.push(frame)
+    before = [k.T_world_cam.copy() for k in slam.map.keyframes]
+    assert any(edge.kind == "near" for edge in slam.map.edges)
+    wild = np.eye(4)
+    wild[0, 3] = 1.0
+    slam.map.edges = [replace(edge, T_first_second=wild) for edge in slam.map.edges]
+    slam.map.settle()
+    moved = [np.linalg.norm(k.T_world_cam[:3, 3] - T[:3, 3]) for k, T in zip(slam.map.keyframes, before)]
+    assert 0 < max(moved) < 0.1
+
+
+def test_keyframes_see_through_the_lens_that_the_map_found(
+    clip: tuple, plain: Reconstruction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, depths = clip
+    monkeypatch.setattr(Odometry, "adjust_all", lambda self: 0.9)
+    result = run(frames, CnnSlam(CAMERA, NoisyDepth(depths)))
+    assert (result.focal_factor, plain.focal_factor) == (0.9, 1.0)
+    for k, other in zip(result.keyframes, plain.keyframes, strict=True):
+        assert k.camera.numbers == pytest.approx(CAMERA.zoom(0.9).numbers)
+        np.testing.assert_allclose(k.depth_network_m, 0.9 * other.depth_network_m, rtol=1e-5)
+    sensed = run(frames, CnnSlam(CAMERA, SensorDepth(depths.__getitem__)))
+    np.testing.assert_allclose(sensed.keyframes[0].depth_network_m, depths[0], rtol=1e-5)  # which knows no lens
 
 
 def test_as_printed_also_tracks(clip: tuple) -> None:

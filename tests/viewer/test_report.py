@@ -254,6 +254,12 @@ def test_a_source_without_times_claims_no_duration() -> None:
     assert "frame 10 " in untimed, "keyframes bear their frame's number"
 
 
+def test_another_focal_length_is_said_aloud() -> None:
+    for factor, said in ((0.944, True), (1.0, False)):
+        page = build_page(room_report(figures=[SceneFigure("focal_factor", factor, "", "", "tracking")]))
+        assert ("focal lengths times 0.944" in page) is said
+
+
 def test_speeds_are_apart_from_the_time_to_compile() -> None:
     figures = [SceneFigure("compile_s", 9.25, "s", "before the first frame", "speed")]
     page = build_page(room_report(figures=figures))

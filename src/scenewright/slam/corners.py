@@ -7,6 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from scenewright.slam.image import Intrinsics
 
@@ -124,3 +125,31 @@ def _rays(T: Array, pixels: Array, intrinsics: Intrinsics) -> tuple[Array, Array
     camera /= np.linalg.norm(camera, axis=1, keepdims=True)
     R, t = np.broadcast_to(T[..., :3], (len(pixels), 3, 3)), np.broadcast_to(T[..., 3], (len(pixels), 3))
     return -np.einsum("nji,nj->ni", R, t), np.einsum("nji,nj->ni", R, camera)
+
+
+def alike(
+    pixels: NDArray[np.float64], descriptors: NDArray[np.uint8], found: Corners, reach_px: float, distance: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which places (N, 2) with descriptors (N, 32) are which corners: the most alike pairs first, each taken once.
+
+    Args:
+        reach_px: a corner lies at most so far from its place. distance: and is at most so different (Hamming).
+
+    Returns:
+        rows of the places, and corners in rising order.
+    """
+    if not len(pixels) or not len(found.pixels):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    near = cKDTree(found.pixels).query_ball_point(pixels, reach_px)
+    rows = np.repeat(np.arange(len(near)), [len(n) for n in near])
+    columns = np.array([c for n in near for c in n], np.int64)
+    apart = hamming(descriptors[rows], found.descriptors[columns])
+    best: dict[int, int] = {}
+    taken: set[int] = set()
+    for k in np.lexsort((rows, columns, apart)):
+        r, c = int(rows[k]), int(columns[k])
+        if apart[k] <= distance and r not in taken and c not in best:
+            best[c] = r
+            taken.add(r)
+    which = np.array(sorted(best), np.int64)
+    return np.array([best[int(c)] for c in which], np.int64), which

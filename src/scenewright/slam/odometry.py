@@ -13,7 +13,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from scenewright.slam import bundle, corners, densify, rigid
 from scenewright.slam.config import DensifyConfig, OdometryConfig
@@ -232,34 +231,15 @@ class Odometry:
         self, T: Array, tracked: NDArray[np.int64], fresh: corners.Corners
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Known points that are not tracked but project onto a like-looking corner: ids, and which corner."""
-        empty = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        candidates = np.flatnonzero(self.known)
-        candidates = np.setdiff1d(candidates, tracked)
-        if not len(candidates) or not len(fresh.pixels):
-            return empty
+        candidates = np.setdiff1d(np.flatnonzero(self.known), tracked)
         X = self.points[candidates] @ T[:, :3].T + T[:, 3]
-        front = X[:, 2] > 0.05
-        candidates, X = candidates[front], X[front]
+        candidates, X = candidates[X[:, 2] > 0.05], X[X[:, 2] > 0.05]
         K = self.intrinsics
         uv = np.stack([K.fx * X[:, 0] / X[:, 2] + K.cx, K.fy * X[:, 1] / X[:, 2] + K.cy], 1)
-        tree = cKDTree(fresh.pixels)
-        near = tree.query_ball_point(uv, self.config.reuse_px)
-        rows = np.repeat(np.arange(len(near)), [len(n) for n in near])
-        if not len(rows):
-            return empty
-        columns = np.concatenate([np.array(n, np.int64) for n in near if n])
-        distance = corners.hamming(self.descriptors[candidates[rows]], fresh.descriptors[columns])
-        best: dict[int, int] = {}
-        taken: set[int] = set()
-        for k in np.lexsort((rows, columns, distance)):
-            if distance[k] > self.config.reuse_distance:
-                break
-            r, c = int(rows[k]), int(columns[k])
-            if r not in taken and c not in best:
-                best[c] = r
-                taken.add(r)
-        which = np.array(sorted(best), np.int64)
-        return self._agreed(T, candidates[[best[int(c)] for c in which]], which, fresh)
+        rows, which = corners.alike(
+            uv, self.descriptors[candidates], fresh, self.config.reuse_px, self.config.reuse_distance
+        )
+        return self._agreed(T, candidates[rows], which, fresh)
 
     def _agreed(
         self, T: Array, ids: NDArray[np.int64], which: NDArray[np.int64], fresh: corners.Corners

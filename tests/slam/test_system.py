@@ -18,6 +18,7 @@ from scenewright.slam import state
 from scenewright.slam.config import KeyframeConfig, RecoveryConfig, SlamConfig
 from scenewright.slam.evaluate import trajectory_figures
 from scenewright.slam.odometry import Odometry
+from scenewright.slam.relocalise import Relocaliser
 from scenewright.slam.sources import GivenPoses, MethodDepth, SensorDepth, Worker
 from scenewright.slam.system import CnnSlam
 from scenewright.slam.types import NetworkDepth, Reconstruction, Status
@@ -141,6 +142,19 @@ def test_keyframes_see_through_the_lens_that_the_map_found(
         np.testing.assert_allclose(k.depth_network_m, 0.9 * other.depth_network_m, rtol=1e-5)
     sensed = run(frames, CnnSlam(CAMERA, SensorDepth(depths.__getitem__)))
     np.testing.assert_allclose(sensed.keyframes[0].depth_network_m, depths[0], rtol=1e-5)  # which knows no lens
+
+
+def test_a_lost_camera_does_not_go_on_by_looks_alone(clip: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without corners and without a place found again, a picture that the direct tracker would take stays lost."""
+    frames, depths = clip
+    slam = CnnSlam(CAMERA, NoisyDepth(depths))
+    for frame in frames[:15]:
+        slam.push(frame)
+    monkeypatch.setattr(Odometry, "pose", lambda self, image, T: None)
+    monkeypatch.setattr(Relocaliser, "locate", lambda self, image, camera: None)
+    assert slam.push(frames[15]).status is Status.OK  # at most for as long as nothing was missed
+    blank = replace(frames[16], image=np.zeros_like(frames[16].image))
+    assert [slam.push(f).status for f in (blank, frames[17], frames[18])] == [Status.LOST] * 3
 
 
 def test_as_printed_also_tracks(clip: tuple) -> None:

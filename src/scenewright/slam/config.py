@@ -249,7 +249,8 @@ class RecoveryConfig:
     """What happens when tracking fails.
 
     Args:
-        energy_ratio: the direct tracker alone is believed only below this multiple of the running median energy.
+        energy_ratio: where corners are tracked, the direct tracker alone is believed only below this multiple of the
+            running median energy, and never once the camera is lost: it locks to whatever looks alike.
         new_segment_s, new_segment_frames: lost for this long and this many frames, a new piece of map begins.
         blank: mean squared gradient below which a picture shows nothing. blur: share of the running median sharpness
             below which a frame is tracked but not mapped.

@@ -149,7 +149,8 @@ class CnnSlam:
         tracked = self._track(active, picture)
         if self._odometry is not None and tracked.ok:
             usual = float(np.median(motion.energies)) if motion.energies else tracked.energy
-            tracked = tracked._replace(ok=tracked.energy < self.config.recovery.energy_ratio * usual)
+            alike = tracked.energy < self.config.recovery.energy_ratio * usual
+            tracked = tracked._replace(ok=alike and motion.lost_since_s is None)
             posed = self._odometry.carry(picture.grey8, (tracked.T_frame_keyframe @ rigid.inverse(T_wk))[:3])
         return tracked, posed
 

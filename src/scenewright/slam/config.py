@@ -149,6 +149,8 @@ class OdometryConfig:
         enabled: let corner tracks pose the frames; the direct tracker then starts from them and measures exposure.
         corners: tracked at once. spacing_px: least distance between two.
         window_px, fine_px: side of the tracker's window that finds a corner, and of the one that places it.
+        likeness, slide_px: a track goes on only where its first look is that alike (normalised cross-correlation) and
+            no further from where it was followed to.
         flow_px: median flow since the last view that, or the next frame's, asks for a new one.
         survival: so does a smaller share of tracks.
         window: newest views that move in a local bundle adjustment. fixed: older ones that hold them.
@@ -170,6 +172,8 @@ class OdometryConfig:
     spacing_px: int = 10
     window_px: int = 21
     fine_px: int = 9
+    likeness: float = 0.8
+    slide_px: float = 2.0
     flow_px: float = 16.0
     survival: float = 0.7
     window: int = 12

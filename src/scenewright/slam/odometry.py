@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scenewright.slam import bundle, corners, densify, rigid
+from scenewright.slam import bundle, corners, densify, patches, rigid
 from scenewright.slam.config import DensifyConfig, OdometryConfig
 from scenewright.slam.image import Intrinsics
 from scenewright.slam.types import NetworkDepth
@@ -70,6 +70,7 @@ class Odometry:
         self.points = np.zeros((0, 3))
         self.known = np.zeros(0, bool)
         self.descriptors = np.zeros((0, 32), np.uint8)
+        self.sights = patches.Sights.none()
         self.template: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
 
     # ---- every frame ------------------------------------------------------------------------------------------------
@@ -187,8 +188,7 @@ class Odometry:
     # ---- every view -------------------------------------------------------------------------------------------------
     def add_view(self, index: int, image: NDArray[np.uint8], T_cam_world: Array, posed: Posed | None) -> int:
         """Make a frame a view: keep its tracks, triangulate, recognise known points, detect new corners; its number."""
-        ids = np.zeros(0, np.int64) if posed is None else posed.ids
-        pixels = np.zeros((0, 2)) if posed is None else posed.pixels.astype(np.float64)
+        ids, pixels = (np.zeros(0, np.int64), np.zeros((0, 2))) if posed is None else self._looked_up(image, posed)
         self._triangulate(T_cam_world, ids, pixels)
         wanted = self.config.corners - len(ids)
         fresh = corners.detect(image, max(wanted, 0) + 60, self.config.spacing_px, pixels.astype(np.float32))
@@ -198,6 +198,7 @@ class Odometry:
         self.points = np.concatenate([self.points, np.zeros((len(new), 3))])
         self.known = np.concatenate([self.known, np.zeros(len(new), bool)])
         self.descriptors = np.concatenate([self.descriptors, fresh.descriptors[new]])
+        self.sights = self.sights.more(len(self.views), image, fresh.pixels[new].astype(np.float64))
         all_ids = np.concatenate([ids, met, np.arange(first, first + len(new))])
         all_pixels = np.concatenate([pixels, fresh.pixels[which], fresh.pixels[new]]).astype(np.float64)
         order = np.argsort(all_ids, kind="stable")
@@ -207,6 +208,21 @@ class Odometry:
         )
         self.template = image
         return len(self.views) - 1
+
+    def _looked_up(self, image: NDArray[np.uint8], posed: Posed) -> tuple[NDArray[np.int64], Array]:
+        """Tracks where their first looks lie in an image, without those that look otherwise now: ids and pixels."""
+        ids, pixels = posed.ids, posed.pixels.astype(np.float64)
+        first = self.sights.view[ids]
+        T = np.array([view.T_cam_world for view in self.views])[first]
+        z = np.einsum("nj,nj->n", T[:, 2, :3], self.points[ids]) + T[:, 2, 3]
+        warp = patches.warps(
+            T, posed.T_cam_world[:3], self.sights.pixel[ids], np.where(self.known[ids], z, 0), self.intrinsics
+        )
+        found, likeness = patches.find(self.sights.patch[ids], image, pixels, warp)
+        keep = (likeness > self.config.likeness) & (np.linalg.norm(found - pixels, axis=1) < self.config.slide_px)
+        if keep.sum() < self.config.minimum_inliers:
+            return ids, pixels
+        return ids[keep], found[keep]
 
     def _triangulate(self, T: Array, ids: NDArray[np.int64], pixels: Array) -> None:
         pending = {int(i): p for i, p in zip(ids, pixels) if not self.known[i]}

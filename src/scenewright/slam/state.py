@@ -17,6 +17,7 @@ from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
 from scenewright.slam.exposure import Exposure
 from scenewright.slam.odometry import Odometry, View
+from scenewright.slam.patches import Sights
 from scenewright.slam.types import Edge, Keyframe, NetworkDepth, Status
 
 Array = NDArray[np.float64]
@@ -276,6 +277,7 @@ def pack_odometry(odometry: Odometry) -> Arrays:
         "odometry/points": odometry.points.copy(),
         "odometry/known": odometry.known.copy(),
         "odometry/descriptors": odometry.descriptors.copy(),
+        **{f"odometry/sights/{k}": v.copy() for k, v in odometry.sights._asdict().items()},
         "odometry/template": odometry.template.copy(),
         "odometry/views": np.array([[v.index, len(v.ids), v.independent] for v in views], np.int64).reshape(-1, 3),
         "odometry/T_cam_world": np.array([v.T_cam_world for v in views], np.float64).reshape(-1, 3, 4),
@@ -291,6 +293,7 @@ def unpack_odometry(arrays: Arrays, odometry: Odometry) -> None:
     odometry.points = np.array(arrays["odometry/points"])
     odometry.known = np.array(arrays["odometry/known"])
     odometry.descriptors = np.array(arrays["odometry/descriptors"])
+    odometry.sights = Sights(*(np.array(arrays[f"odometry/sights/{k}"]) for k in Sights._fields))
     odometry.template = np.array(arrays["odometry/template"])
     ends = np.cumsum(arrays["odometry/views"][:, 1])
     odometry.views = []

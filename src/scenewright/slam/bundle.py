@@ -23,6 +23,12 @@ from scenewright.slam.levenberg import search_along, solve_lower
 Array = NDArray[np.float64]
 
 
+LEAST_SD_PX = 0.15
+"""No pixel counts as surer in what is said about the result: what is left of the errors of corners that fit better than
+that (interpolation, lens) is common to many, which does not average out.
+"""
+
+
 class Observations(NamedTuple):
     """M observations of points in views, sorted by point.
 
@@ -364,7 +370,8 @@ def solve(
     sd = 0.0
     if focal:  # the last unknown's variance is the last element of the inverse, in units of the residuals' variance
         last = np.append(np.zeros(size - 1), 1.0)
-        sd = float(np.sqrt(solve_lower(reduced(1e-9)[0], last)[-1] * cost / max(2 * M, 1)))
+        variance = max(cost / max(2 * M, 1), LEAST_SD_PX**2)
+        sd = float(np.sqrt(solve_lower(reduced(1e-9)[0], last)[-1] * variance))
     return Solution(now.T_cam_world, now.points, now.factor, sd, before, cost)
 
 
@@ -444,6 +451,15 @@ def pose_only(
         _pose_only(T, points, pixels, *intrinsics, scale, 10, H)
     T = rigid.orthonormalise(T)[:3]
     return T, reprojection_errors(T, points, pixels, intrinsics), H
+
+
+def pose_information(T_cam_world: Array, points: Array, pixels: Array, intrinsics: Intrinsics) -> Array:
+    """(6, 6) information on the left twist (translation, rotation) of T_cam_world (3, 4), from pixels (N, 2) of fixed
+    points (N, 3), each with a standard deviation of one pixel.
+    """
+    H, Jc, Jp, b = np.zeros((6, 6)), np.empty((3, 6)), np.empty((3, 3)), np.empty(6)
+    _normal_equations(np.ascontiguousarray(T_cam_world), points, pixels, *intrinsics, 3.0, Jc, Jp, H, b)
+    return H
 
 
 def reprojection_errors(T_cam_world: Array, points: Array, pixels: Array, intrinsics: Intrinsics) -> Array:

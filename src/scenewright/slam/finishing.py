@@ -20,21 +20,25 @@ ADJUSTED = GraphOptions(translation_floor=0.009, rotation_floor=0.0015, scale_fl
 """For edges between keyframes that bundle adjustment has placed: a third of what tracking's deserve."""
 
 
-def odometry_edge(first: Keyframe, second: Keyframe) -> Edge:
-    """The edge between neighbouring keyframes of one map piece as tracking left their poses."""
-    return _neighbours(first, second, 0.01, 0.01)
+def odometry_edge(first: Keyframe, second: Keyframe, open_covariance: Array) -> Edge:
+    """The edge between neighbouring keyframes of one map piece as tracking left their poses; see `_neighbours`."""
+    return _neighbours(first, second, 0.01, 0.01, open_covariance)
 
 
-def adjusted_edge(first: Keyframe, second: Keyframe) -> Edge:
-    """The same as bundle adjustment left them: surer in place, and more so in turn."""
-    return _neighbours(first, second, 0.005, 0.003)
+def adjusted_edge(first: Keyframe, second: Keyframe, open_covariance: Array) -> Edge:
+    """The same as bundle adjustment left them: surer in place, more so in turn, and with a third of what was open."""
+    return _neighbours(first, second, 0.005, 0.003, open_covariance / 9)
 
 
-def _neighbours(first: Keyframe, second: Keyframe, place_sd: float, turn_sd: float) -> Edge:
-    """Standard deviations: `place_sd` metres, and thrice that for each metre moved and for the log scale."""
+def _neighbours(first: Keyframe, second: Keyframe, place_sd: float, turn_sd: float, open_covariance: Array) -> Edge:
+    """Standard deviations: `place_sd` metres, and thrice that for each metre moved and for the log scale; to them comes
+    the (6, 6) covariance of what corners leave open, see `Odometry.motion_covariance`.
+    """
     T = rigid.inverse(first.T_world_cam) @ second.T_world_cam
     moved = place_sd * (1 + 3 * float(np.linalg.norm(T[:3, 3])))
-    return Edge(first.id, second.id, T, 0.0, edge_information(moved, turn_sd, 3 * place_sd), "odometry")
+    information = edge_information(moved, turn_sd, 3 * place_sd)
+    information[:6, :6] = np.linalg.inv(np.linalg.inv(information[:6, :6]) + open_covariance)
+    return Edge(first.id, second.id, T, 0.0, information, "odometry")
 
 
 def solve_graph(

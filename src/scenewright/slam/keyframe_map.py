@@ -76,7 +76,7 @@ class KeyframeMap:
         self.view_of.append(view)
         self.relocaliser.add(keyframe)
         if keyframe.id and self.keyframes[-2].segment == keyframe.segment:
-            self.edges.append(finishing.odometry_edge(self.keyframes[-2], keyframe))
+            self.edges.append(finishing.odometry_edge(self.keyframes[-2], keyframe, self._left_open(keyframe.id)))
         found = self._closer.close(keyframe, self.edges) if loops else []
         self.edges.extend(found)
         stretched = None
@@ -85,6 +85,12 @@ class KeyframeMap:
             if other.segment != keyframe.segment:
                 stretched = self._join(edge, other.segment)
         return stretched
+
+    def _left_open(self, id: int) -> Array:
+        """(6, 6) covariance of the motion to a keyframe from the one before, by the corners of the views between."""
+        if self.odometry is None:
+            return np.zeros((6, 6))
+        return self.odometry.motion_covariance(self.view_of[id - 1], self.view_of[id])
 
     def _join(self, edge: Edge, segment: int) -> float:
         """Carry the newest piece of map to where a loop edge puts it."""
@@ -129,7 +135,8 @@ class KeyframeMap:
     def _measured_again(self, edge: Edge) -> Edge | None:
         """An edge by the poses, cameras and depths as they are now, None where a loop does not hold any more."""
         if edge.kind == "odometry":
-            return finishing.adjusted_edge(self.keyframes[edge.first], self.keyframes[edge.second])
+            first, second = self.keyframes[edge.first], self.keyframes[edge.second]
+            return finishing.adjusted_edge(first, second, self._left_open(edge.second))
         found = self._closer.verify(edge.first, edge.second)
         return None if found is None else replace(found, kind=edge.kind)
 

@@ -21,6 +21,8 @@ from scenewright.slam.types import NetworkDepth
 
 Array = NDArray[np.float64]
 OUTLIER_PX = 3.0
+CORRELATED = 7.0
+"""Corners err together, with the depth of what they lie on: factor on what their errors say about a pose's."""
 FOCAL_SD = 0.01
 """A log focal length less sure than this is not believed: the camera did not move enough to show it."""
 
@@ -314,6 +316,21 @@ class Odometry:
         z = self._depths_in(view)
         keep = self.known[view.ids] & (seen[view.ids] >= least_views) & (z > 0.05)
         return view.pixels[keep], z[keep]
+
+    def motion_covariance(self, first: int, last: int) -> Array:
+        """(6, 6) of the motion between two views, in the axes of the last: translation in metres, rotation in radians.
+
+        Every view between adds what its corners leave open about it, e.g. sliding against turning before one wall.
+        """
+        total = np.zeros((6, 6))
+        for view in self.views[first + 1 : last + 1]:
+            seen = self.known[view.ids]
+            T, X, pixels = view.T_cam_world, self.points[view.ids[seen]], view.pixels[seen]
+            errors = np.minimum(bundle.reprojection_errors(T, X, pixels, self.intrinsics), OUTLIER_PX)
+            variance = CORRELATED**2 * max(float(np.mean(errors**2)), bundle.LEAST_SD_PX**2) if len(X) else 1.0
+            information = bundle.pose_information(T, X, pixels, self.intrinsics) / variance
+            total += np.linalg.inv(information + 1e-3 * np.eye(6))
+        return total
 
     def rejoin(self, number: int, image: NDArray[np.uint8]) -> int:
         """Look again, in a view's own (H, W) uint8 image, for known points it does not see yet; how many it found."""

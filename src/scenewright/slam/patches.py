@@ -1,8 +1,8 @@
 """How corners looked where they were first seen, and where that lies in a later view (pure functions).
 
 A corner followed from view to view slides, for every step adds its error, and where one surface hides another there is
-no such point in space at all. Shi and Tomasi (Good Features to Track, CVPR 1994, section 5) therefore compare it with its
-first look, warped, and forget what looks otherwise; the alignment is that of Lucas and Kanade in its inverse
+no such point in space at all. Shi and Tomasi (Good Features to Track, CVPR 1994, section 5) therefore compare it with
+its first look, warped, and forget what looks otherwise; the alignment is that of Lucas and Kanade in its inverse
 compositional form (Baker and Matthews, IJCV 2004, section 3.2), free of contrast and brightness.
 """
 
@@ -42,8 +42,11 @@ class Sights(NamedTuple):
 
     def more(self, view: int, image: Grey8, pixels: Array) -> Sights:
         """With new points at pixels (N, 2) of a view's (H, W) image."""
-        new = Sights(np.full(len(pixels), view), pixels, cut(image, pixels))
-        return Sights(*(np.concatenate(pair) for pair in zip(self, new)))
+        return Sights(
+            np.concatenate([self.view, np.full(len(pixels), view)]),
+            np.concatenate([self.pixel, pixels]),
+            np.concatenate([self.patch, cut(image, pixels)]),
+        )
 
 
 def cut(image: Grey8, pixels: Array) -> Grey8:
@@ -81,7 +84,7 @@ def find(patches: Grey8, image: Grey8, guess: Array, warp: Array, iterations: in
         pixels (N, 2), and (N,) how alike it looks there: normalised cross-correlation, 1 = but for brightness the same.
     """
     look = patches.astype(np.float64)
-    gradient = np.stack(np.gradient(look, axis=(2, 1)), -1).reshape(len(look), -1, 2)
+    gradient = np.stack([np.gradient(look, axis=2), np.gradient(look, axis=1)], -1).reshape(len(look), -1, 2)
     look = _centred(look.reshape(len(look), -1))
     inverse = np.linalg.inv(np.swapaxes(gradient, 1, 2) @ gradient + np.eye(2))
     offsets, norm = _OFFSETS @ np.swapaxes(warp, 1, 2), _norms(look)
@@ -97,6 +100,8 @@ def find(patches: Grey8, image: Grey8, guess: Array, warp: Array, iterations: in
 
 
 def _sample(image: Grey8, pixels: Array) -> Array:
+    if not pixels.size:
+        return np.zeros(pixels.shape[:-1])
     x, y = np.moveaxis(pixels.astype(np.float32), -1, 0)
     found = cv2.remap(
         image, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT

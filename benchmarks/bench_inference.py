@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("methods", nargs="*", help="names of the table; none: all of depth and focus")
     parser.add_argument("--preset", default="small", help="of methods without shipped weights")
     parser.add_argument("--repeats", type=int, default=15, help="turns; medians count")
-    parser.add_argument("--prepared", action="store_true", help="after `nn.inference.prepare`, as no command does")
+    parser.add_argument("--as-trained", action="store_true", help="without `nn.inference.prepare`, as no command does")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -135,7 +135,7 @@ def main() -> None:
         rows[name] = {}
         for precision, dtype in PRECISIONS.items():
             method = load(name) if name in shipped else create(name, options.preset)
-            rows[name][precision] = compare(method, dtype, options.repeats, options.prepared)
+            rows[name][precision] = compare(method, dtype, options.repeats, not options.as_trained)
     print(markdown(rows))
     over = [f"{n} {p} {f['ratio']:.2f}" for n, found in rows.items() for p, f in found.items() if f["ratio"] > BAR]
     print(f"above {BAR}: {', '.join(over) or 'none'}")

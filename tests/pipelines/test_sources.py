@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import torch
 from clips import short_clip
 from scenewright.data.sequences import open_sequence
 from scenewright.engine import weights
-from scenewright.engine.table import create
-from scenewright.engine.weights import read_card
+from scenewright.engine.table import create, list_methods
+from scenewright.engine.weights import list_weights, load, read_card
 from scenewright.errors import InputError
 from scenewright.features.magicpoint import MagicPoint
 from scenewright.geometry.camera import Camera
 from scenewright.labels import LABELS
-from scenewright.pipelines.sources import choose_depth, choose_features, frame_indices
+from scenewright.nn.inference import KeptConv2d
+from scenewright.pipelines.sources import choose_depth, choose_features, depth_method, frame_indices
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +130,18 @@ def test_weights_of_learned_features_are_named(tmp_path: Path) -> None:
     assert chosen.source is not None
     assert list(chosen.weights) == [str(folder)]
     assert len(chosen.weights[str(folder)]) == 64
+
+
+@pytest.mark.parametrize("name", [name for name in list_methods("depth") if name in list_weights()])
+def test_a_network_made_ready_says_what_the_trained_one_says(name: str) -> None:
+    rng = torch.Generator().manual_seed(0)
+    image = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 16, generator=rng), (96, 128), mode="bilinear")
+    camera = Camera.from_parameters(128, 96, 110.0, 110.0, 63.5, 47.5)
+    plain, named = load(name), depth_method("--method", name)
+    assert any(isinstance(module, KeptConv2d) for module in named.method.modules())
+    with torch.no_grad():
+        expected, found = (m.predict(image, camera) for m in (plain, named.method))
+    for field in fields(expected):
+        one, other = getattr(expected, field.name), getattr(found, field.name)
+        if isinstance(one, torch.Tensor):
+            torch.testing.assert_close(other, one, rtol=2e-3, atol=2e-4)

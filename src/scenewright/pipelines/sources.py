@@ -15,6 +15,7 @@ from scenewright.depth.onnx_depth import OnnxDepth
 from scenewright.engine.weights import digest, load
 from scenewright.errors import InputError
 from scenewright.features.extract import CLASSICAL, extractor
+from scenewright.nn.inference import prepare
 from scenewright.slam.features import FeatureSource, NoFeatures
 from scenewright.slam.sources import MethodDepth, SensorDepth
 from scenewright.slam.types import DepthSource
@@ -87,9 +88,18 @@ def depth_method(option: str, name: str, device: str = "cpu", tasks: tuple[str, 
     method: Any = load(name)
     if method.card.task not in tasks:
         raise InputError(option, f"{method.card.name}, a method for {method.card.task}", "a depth method")
-    method.eval().to(device)
+    ready(method.eval().to(device))
     labelled = bool(getattr(method.config, "classes", 0))
     return NamedMethod(method, method.card.name, method.card.scale, digest(name), labelled, method.card.task)
+
+
+def ready(method: Any) -> None:
+    """Make a depth network ready for prediction alone, in place; see `nn.inference.prepare`."""
+    width, height = method.config.input_size
+    stack = (method.config.slices,) if method.card.task == "focus" else ()
+    picture = torch.zeros(1, *stack, 3, height, width, device=next(method.parameters()).device)
+    with torch.no_grad():
+        prepare(method, lambda: method(picture))
 
 
 def choose_depth(name: str, sequence: Sequence, device: str = "cpu") -> ChosenDepth:

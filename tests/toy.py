@@ -55,6 +55,7 @@ class Toy(Method[ToySample]):
         paper_parameters=657,
         deviations=(),
         published=(),
+        limits=(),
         original_code="none",
     )
 

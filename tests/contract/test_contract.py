@@ -122,6 +122,7 @@ class TestRow:
         assert call_of(method), "say in this file how the task's predict is called"
         assert card.scale in ("metric", "unknown")
         assert 1990 <= card.year <= 2030
+        assert card.limits or card.name not in weights.list_weights(), "a card says where its weights do badly"
         for text in (card.title, card.authors, card.venue, card.paper, card.inputs, card.outputs, card.original_code):
             assert text.strip()
 

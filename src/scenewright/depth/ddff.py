@@ -115,6 +115,10 @@ class DDFF(Method[FocalStackSample]):
             "trained on stacks synthesised from synthetic rooms; the paper trains on its light fields",
         ),
         published=(),
+        limits=(
+            "small: coarse and blurred; the variance of the Laplacian has less error wherever there is texture "
+            "(docs/depth.md)",
+        ),
         original_code="TFLearn; PyTorch port, GPL-3.0, not read for this file",
     )
 

@@ -210,6 +210,7 @@ class DepthClassification(Method[DepthSample]):
             "trained on synthetic rooms only; the paper trains on NYU Depth v2 and KITTI",
         ),
         published=(),
+        limits=("small: has seen rooms alone; on streets a constant depth has less raw error",),
         original_code="none released",
     )
 

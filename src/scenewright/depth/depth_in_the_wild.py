@@ -143,6 +143,10 @@ class DepthInTheWild(Method[OrdinalSample]):
             "the 1x1 convolutions of a block run as one; the numbers are the same",
         ),
         published=(),
+        limits=(
+            "small: says which of two points is nearer, not how far; trained on pairs in synthetic rooms, so "
+            "streets and open land are guesses",
+        ),
         original_code="Torch 7 (Lua), BSD",
         scale="unknown",
     )

@@ -272,6 +272,10 @@ class Eigen(Method[DepthSample]):
             Figure("delta1", 0.611, "NYU Depth v2, 654 test images, coarse + fine", "the paper's table for NYU Depth"),
             Figure("AbsRel", 0.190, "KITTI, 697 test images, coarse + fine", "the paper's table for KITTI"),
         ),
+        limits=(
+            "small: a coarse map: chairs, lamps and cables vanish; has seen rooms alone, so depths on streets "
+            "are wrong in scale",
+        ),
         original_code="Theano, inference only, GPL-style header; not read for this",
     )
 

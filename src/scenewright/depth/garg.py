@@ -222,6 +222,10 @@ class Garg(Method[StereoSample]):
             Figure(name, value, "KITTI, 697 Eigen test images, Garg crop, cap 50 m", "authors' README, ResNet50by2")
             for name, value in _PUBLISHED.items()
         ),
+        limits=(
+            "small: the coarse shape of a room only, noise-like on real pictures; after one factor per picture "
+            "the mean map has less error",
+        ),
         original_code="Caffe, BSD for academic use",
     )
 

@@ -104,6 +104,10 @@ class SemiSupervisedDepth(Method[StereoSample]):
             "small: ImageNet-trained EfficientNet-Lite0 trunk, thinner decoder, softplus output, AdamW",
         ),
         published=(),
+        limits=(
+            "small: has seen synthetic streets alone; poor indoors, and on real streets right only after one "
+            "factor per picture",
+        ),
         original_code="TensorFlow 1 (inference only), GPLv3: written from the equations and the table of layers",
     )
 

@@ -34,6 +34,7 @@ class Card:
         paper_parameters: exact parameter count of the `paper` preset.
         deviations: one line per departure from the paper, with the reason.
         published: the paper's own figures.
+        limits: one line per way in which the shipped weights do badly, where results say so.
         original_code: the original's framework and licence; whether it may be read.
         scale: `"metric"` when predictions are in metres, else `"unknown"`.
     """
@@ -50,5 +51,6 @@ class Card:
     paper_parameters: int
     deviations: tuple[str, ...]
     published: tuple[Figure, ...]
+    limits: tuple[str, ...]
     original_code: str
     scale: str = "metric"

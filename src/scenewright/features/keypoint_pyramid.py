@@ -79,6 +79,7 @@ class KeypointPyramid(Method[KeypointPatchSample]):
             "a keypoint cut two scales too large or too small counts as background",
         ),
         published=(),
+        limits=("small: FAST finds its corners again more often",),
         original_code="none found",
         scale="unknown",
     )

@@ -93,6 +93,7 @@ class LIFT(Method[LiftSample]):
             "points home from anywhere, then the paper's distance; a last stage trains the score with a larger weight",
         ),
         published=(),
+        limits=("small: far behind SIFT in matches on turned and scaled pictures, and slow",),
         original_code="Theano and TensorFlow 1; patented, academic use only: not read by us",
         scale="unknown",
     )

@@ -73,6 +73,9 @@ class MagicPoint(Method[PointSample]):
             "paper preset without batch norm: the text does not mention any",
         ),
         published=(),
+        limits=(
+            "small: on photographs Harris finds its corners again more often; it is at its best on noisy line drawings",
+        ),
         original_code="never released",
         scale="unknown",
     )

@@ -67,6 +67,7 @@ class MagicWarp(Method[PointSetPairSample]):
             "small: half as wide, batch norm after each ReLU",
         ),
         published=(),
+        limits=("small: takes two sets of points from one plane, nothing else, and moderate motions only",),
         original_code="never released",
         scale="unknown",
     )

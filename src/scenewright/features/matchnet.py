@@ -76,6 +76,10 @@ class MatchNet(Method[PatchPairSample]):
             Figure("FDR at 95 % recall", 0.0448, "Liberty -> Notredame, no bottleneck, authors' script",
                    "authors' README"),
         ),
+        limits=(
+            "small: describes other detectors' corners; whole pairs of photographs are placed better by SIFT's "
+            "own descriptor",
+        ),
         original_code="Caffe, evaluation only, BSD",
         scale="unknown",
     )  # fmt: skip

@@ -129,6 +129,7 @@ class UCN(Method[CorrespondenceSample]):
             "trained on pictures under random homographies; the paper trains on KITTI and PASCAL",
         ),
         published=(),
+        limits=("small: upright pictures only; where there is texture SIFT matches better",),
         original_code="Caffe; licence not verified, not read",
         scale="unknown",
     )

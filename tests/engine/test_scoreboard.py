@@ -212,14 +212,13 @@ class TestTables:
 
     def test_blocks_are_filled_and_the_rest_stays(self, tmp_path: Path) -> None:
         scoreboard.store(result("fcrn", 0.1, 0.9, 5.0), tmp_path)
-        page = tmp_path / "page.md"
-        page.write_text("# T\n<!-- scoreboard:depth/rooms-val -->\nstale\n<!-- /scoreboard -->\nend\n")
-        assert scoreboard.rewrite_tables(page, tmp_path)
-        text = page.read_text()
+        text = scoreboard.filled(
+            "# T\n<!-- scoreboard:depth/rooms-val -->\nstale\n<!-- /scoreboard -->\nend\n", tmp_path
+        )
         assert text.startswith("# T\n<!-- scoreboard:depth/rooms-val -->\n| method |")
         assert text.endswith("<!-- /scoreboard -->\nend\n")
         assert "stale" not in text
-        assert not scoreboard.rewrite_tables(page, tmp_path)
+        assert scoreboard.filled(text, tmp_path) == text
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -239,7 +238,7 @@ class TestRepository:
     def test_tables_equal_the_stored_results(self) -> None:
         for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
             text = page.read_text("utf-8")
-            assert scoreboard.filled(text, ROOT / "results") == text, f"run scoreboard.rewrite_tables on {page}"
+            assert scoreboard.filled(text, ROOT / "results") == text, f"run `scenewright scoreboard` on {page}"
 
     def test_stored_results_are_sound_and_in_their_place(self) -> None:
         for path in sorted((ROOT / "results").glob("*/*/*.json")):

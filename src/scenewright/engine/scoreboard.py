@@ -17,7 +17,7 @@ from typing import Any
 
 from scenewright.engine.config import from_data, to_data
 from scenewright.errors import FormatError, InputError
-from scenewright.files import write_json, write_text
+from scenewright.files import write_json
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
@@ -306,26 +306,13 @@ def tables_of(root: str | Path, task: str) -> dict[str, str]:
     return tables
 
 
-def rewrite_tables(markdown: str | Path, root: str | Path) -> bool:
-    """Fill the blocks `<!-- scoreboard:TASK/PROTOCOL -->` ... `<!-- /scoreboard -->` of a file from stored results, and
-    the sentences between `<!-- compared:TASK/PROTOCOL/ROW -->` and `<!-- /compared -->` (see `compared`).
-
-    Returns:
-        Whether the file changed.
+def filled(text: str, root: str | Path) -> str:
+    """A text whose blocks `<!-- scoreboard:TASK/PROTOCOL -->` ... `<!-- /scoreboard -->` are filled from stored results,
+    and the sentences between `<!-- compared:TASK/PROTOCOL/ROW -->` and `<!-- /compared -->` (see `compared`).
 
     Raises:
         InputError: a block names no stored results, or is not closed.
     """
-    path = Path(markdown)
-    before = path.read_text("utf-8")
-    after = filled(before, root)
-    if after != before:
-        write_text(path, after)
-    return after != before
-
-
-def filled(text: str, root: str | Path) -> str:
-    """`rewrite_tables` on a text: what it should be."""
     for kind, pattern, named in (("scoreboard", _BLOCK, "TASK/PROTOCOL"), ("compared", _COMPARED, "TASK/PROTOCOL/ROW")):
         opened, closed = text.count(f"<!-- {kind}:"), text.count(f"<!-- /{kind} -->")
         if opened != closed or opened != len(pattern.findall(text)):

@@ -307,7 +307,7 @@ def tables_of(root: str | Path, task: str) -> dict[str, str]:
 
 
 def filled(text: str, root: str | Path) -> str:
-    """A text whose blocks `<!-- scoreboard:TASK/PROTOCOL -->` ... `<!-- /scoreboard -->` are filled from stored results,
+    """A text whose blocks `<!-- scoreboard:TASK/PROTOCOL -->` ... `<!-- /scoreboard -->` are filled from results,
     and the sentences between `<!-- compared:TASK/PROTOCOL/ROW -->` and `<!-- /compared -->` (see `compared`).
 
     Raises:

@@ -26,7 +26,7 @@ from scenewright.data.sample import image_tensor
 from scenewright.engine.method import Method
 from scenewright.engine.table import create, list_methods
 from scenewright.engine.weights import list_weights, load
-from scenewright.features.extract import CLASSICAL
+from scenewright.features.extract import CLASSICAL, ready
 from scenewright.features.task import Describer, Detector
 
 SIZE = (640, 480)
@@ -99,9 +99,12 @@ def photograph() -> Tensor:
 
 
 def learned(name: str) -> Method[Any]:
-    """A method with the weights that ship, else untrained: both cost the same for as many keypoints."""
+    """A method as commands use it, with the weights that ship, else untrained: both cost the same for as many keypoints."""
     torch.manual_seed(0)
-    return (load(name) if name in list_weights() else create(name, "small")).eval()
+    method = (load(name) if name in list_weights() else create(name, "small")).eval()
+    if isinstance(method, Detector | Describer):
+        ready(method)
+    return method
 
 
 def extraction(parts: list[Any], image: Tensor, count: int) -> Callable[[], int]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scenewright.engine.weights import save
+from scenewright.engine.table import list_methods
+from scenewright.engine.weights import list_weights, load, save
 from scenewright.errors import InputError
 from scenewright.features.baselines import Corners, Orb, Sift
 from scenewright.features.extract import extractor
@@ -14,7 +15,26 @@ from scenewright.features.magicpoint import MagicPoint
 from scenewright.features.magicwarp import MagicWarp
 from scenewright.features.metrics import corner_error, pose_error_deg
 from scenewright.features.robust import PnpOptions, absolute_pose, homography, relative_pose
+from scenewright.features.task import Describer, Detector
 from scenewright.geometry.camera import Camera
+
+
+def picture() -> torch.Tensor:
+    """Blurred noise, (1, 3, 128, 160)."""
+    noise = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(1))
+    return torch.nn.functional.interpolate(noise, (128, 160), mode="bilinear")
+
+
+@pytest.mark.parametrize("name", [n for n in list_methods("features") if n in list_weights() and n != "magicwarp"])
+def test_what_commands_use_says_the_same_as_the_trained_network(name: str) -> None:
+    plain, found = load(name), extractor(name)
+    points = found.detector.detect(picture(), 40)
+    if isinstance(plain, Detector):
+        torch.testing.assert_close(points.xy, plain.detect(picture(), 40).xy, rtol=1e-4, atol=0.05)
+    assert len(points) > 5
+    if isinstance(plain, Describer):
+        expected, given = (m.describe(picture(), points).descriptors for m in (plain, found.describer))
+        torch.testing.assert_close(given, expected, rtol=2e-3, atol=2e-3)
 
 
 def test_names_make_detectors_and_describers() -> None:

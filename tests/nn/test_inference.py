@@ -50,6 +50,29 @@ def test_only_norms_behind_a_convolution_of_their_own_are_folded() -> None:
     assert isinstance(network.last, nn.Identity)
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU(inplace=True)])
+def test_an_activation_between_them_keeps_a_norm(activation: nn.Module) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(4, 4, 1), activation, nn.BatchNorm2d(4))
+    stirred(network)
+    x = torch.rand(2, 4, 8, 8)
+    with torch.no_grad():
+        expected = network(x)
+        assert prepare(network, lambda: network(x)) == 0
+        close(network(x), expected)
+
+
+def test_a_pair_that_is_used_at_several_sizes_is_folded_once() -> None:
+    torch.manual_seed(0)
+    network = stirred(nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)))
+    sizes = [torch.rand(1, 4, n, n) for n in (8, 6, 3)]
+    with torch.no_grad():
+        expected = [network(x) for x in sizes]
+        assert prepare(network, lambda: [network(x) for x in sizes]) == 1
+        for x, y in zip(sizes, expected, strict=True):
+            close(network(x), y)
+
+
 def test_an_up_projection_in_float64() -> None:
     torch.manual_seed(0)
     block, x = stirred(UpProjection(6, 4).double()), torch.rand(1, 6, 5, 7, dtype=torch.float64)

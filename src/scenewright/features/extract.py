@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from scenewright.errors import InputError
 from scenewright.features.baselines import Brief, Corners, Orb, Patches, Sift
 from scenewright.features.matching import match
 from scenewright.features.task import Describer, Detector, Features, Matcher, Matches
+from scenewright.nn.inference import prepare
 
 CLASSICAL: dict[str, Callable[[], Any]] = {
     "sift": Sift,
@@ -90,4 +92,18 @@ def _part(name: str) -> Any:
         raise InputError("features", f"{name!r} ({error.found})", f"one of {known}, or a folder of weights") from None
     if not isinstance(method, Detector | Describer):
         raise InputError("features", f"{name!r}, a method for {method.card.task}", "one that detects or describes")
-    return method.eval()
+    ready(method.eval())
+    return method
+
+
+@torch.no_grad()
+def ready(method: Any) -> None:
+    """Make a features network ready for prediction alone, in place; see `nn.inference.prepare`."""
+    image = torch.rand(1, 3, 128, 160, generator=torch.Generator().manual_seed(0))
+
+    def use() -> None:
+        found = method.detect(image, 16) if isinstance(method, Detector) else CLASSICAL["fast"]().detect(image, 16)
+        if isinstance(method, Describer):
+            method.describe(image, found)
+
+    prepare(method, use)

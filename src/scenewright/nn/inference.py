@@ -6,6 +6,7 @@ autocast a convolution's kernels are cast at every call: here they are cast once
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -48,7 +49,7 @@ def prepare(network: nn.Module, run: Callable[[], Any]) -> int:
 
     Args:
         network: in eval mode.
-        run: any forward pass; it shows which convolution feeds which norm.
+        run: any use of it that reaches all its parts; it shows which convolution feeds which norm.
 
     Returns:
         How many batch norms are gone.
@@ -73,19 +74,19 @@ def _convolutions(producer: nn.Module) -> list[nn.Conv2d]:
 
 
 def _pairs(network: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module, nn.BatchNorm2d]]:
-    """Convolutions and the norms that alone are given their output, both called once in the pass."""
-    made: dict[int, tuple[nn.Module, Tensor]] = {}
-    calls: dict[nn.Module, int] = {}
-    found: list[tuple[nn.Module, nn.BatchNorm2d]] = []
+    """Convolutions and the norms that alone are given their output, at every call of either in the pass."""
+    made: dict[int, tuple[nn.Module, Tensor, Tensor]] = {}  # outputs are kept, so that none gets another's address
+    calls: Counter[nn.Module] = Counter()
+    found: Counter[tuple[nn.Module, nn.BatchNorm2d]] = Counter()
 
     def watch(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
-        calls[module] = calls.get(module, 0) + 1
+        calls[module] += 1
         if isinstance(module, nn.BatchNorm2d):
-            producer, tensor = made.get(id(given[0]), (None, None))
-            if producer is not None and tensor is given[0]:
-                found.append((producer, module))
+            before = made.get(id(given[0]))
+            if before is not None and before[1] is given[0] and torch.equal(given[0], before[2]):
+                found[before[0], module] += 1  # an activation in place would have changed it
         else:
-            made[id(output)] = module, output  # kept alive, so that no other tensor gets its address
+            made[id(output)] = module, output, output.clone()
 
     kinds = (nn.BatchNorm2d, nn.Conv2d, UpConv)
     hooks = [m.register_forward_hook(watch) for m in network.modules() if isinstance(m, kinds)]
@@ -94,7 +95,10 @@ def _pairs(network: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module, 
     finally:
         for hook in hooks:
             hook.remove()
-    return [(p, n) for p, n in found if calls[p] == calls[n] == 1 and n.track_running_stats and not n.training]
+    return [
+        (p, n) for (p, n), count in found.items()
+        if calls[p] == calls[n] == count and n.track_running_stats and not n.training
+    ]  # fmt: skip
 
 
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:

@@ -99,7 +99,7 @@ def photograph() -> Tensor:
 
 
 def learned(name: str) -> Method[Any]:
-    """A method as commands use it, with the weights that ship, else untrained: both cost the same for as many keypoints."""
+    """A method as commands use it, with the weights that ship, else untrained: both cost the same per keypoint."""
     torch.manual_seed(0)
     method = (load(name) if name in list_weights() else create(name, "small")).eval()
     if isinstance(method, Detector | Describer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from scenewright.engine.table import create, list_methods
-from scenewright.nn.inference import KeptConv2d, prepare
+from scenewright.nn.inference import KeptConv2d, KeptLinear, prepare
 from scenewright.nn.upprojection import UpProjection
 from tolerances import close
 
@@ -82,9 +83,15 @@ def test_an_up_projection_in_float64() -> None:
         close(block(x), expected)
 
 
-def test_kernels_are_cast_once_and_again_after_a_move() -> None:
-    conv = nn.Conv2d(3, 5, 3, stride=2, padding=1, groups=1)
-    kept, x = KeptConv2d(conv), torch.rand(1, 3, 9, 9)
+@pytest.mark.parametrize(
+    ("kept", "trained", "shape"),
+    [(KeptConv2d, nn.Conv2d(3, 5, 3, stride=2, padding=1), (1, 3, 9, 9)), (KeptLinear, nn.Linear(7, 4), (2, 7))],
+)
+def test_kernels_are_cast_once_and_again_after_a_move(
+    kept: type[KeptConv2d | KeptLinear], trained: nn.Module, shape: tuple[int, ...]
+) -> None:
+    conv = copy.deepcopy(trained)
+    kept, x = kept(conv), torch.rand(shape)
     with torch.inference_mode():
         close(kept(x), conv(x))
         with torch.autocast("cpu", torch.bfloat16):

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -197,6 +198,21 @@ def test_doubling_the_focal_length_doubles_the_depth(small: FCRN) -> None:
     near = small.predict(image, Camera.from_parameters(64, 48, 50, 50, 31.5, 23.5))
     far = small.predict(image, Camera.from_parameters(64, 48, 100, 100, 31.5, 23.5))
     close(far.depth_m, 2 * near.depth_m)
+
+
+@torch.no_grad()
+def test_a_mirrored_picture_has_the_mirrored_depth(small: FCRN) -> None:
+    image, camera = torch.rand(1, 3, 96, 128), Camera.from_fov(128, 96, 60.0)
+    straight, mirrored = small.predict(image, camera), small.predict(image.flip(-1), camera)
+    torch.testing.assert_close(mirrored.depth_m.flip(-1), straight.depth_m, rtol=1e-4, atol=1e-4)
+    assert straight.label_probabilities is not None
+    assert mirrored.label_probabilities is not None
+    torch.testing.assert_close(
+        mirrored.label_probabilities.flip(-1), straight.label_probabilities, rtol=1e-3, atol=1e-4
+    )
+    one_way = FCRN(replace(small.config, mirror=False)).eval()
+    one_way.load_state_dict(small.state_dict())
+    assert not torch.allclose(one_way.predict(image, camera).depth_m, straight.depth_m, rtol=1e-4)
 
 
 def test_the_same_view_at_two_resolutions_has_the_same_depth(small: FCRN) -> None:

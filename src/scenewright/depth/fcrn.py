@@ -51,6 +51,8 @@ class FCRNConfig:
         classes: number of label logits; 0 = no semantic head.
         input_size: (width, height) the network is trained at; `predict` keeps the aspect and this many pixels.
         canonical_focal_px: focal length, in pixels of the network's input, of the camera whose depth it predicts.
+        mirror: `predict` looks at the mirrored picture, too, and takes the mean of what both say: less error, twice the
+            time.
         pad: see `nn.upprojection.UpConv`.
     """
 
@@ -62,6 +64,7 @@ class FCRNConfig:
     classes: int
     input_size: tuple[int, int]
     canonical_focal_px: float
+    mirror: bool = False
     pad: Pad = "bottomright"
 
     @classmethod
@@ -72,7 +75,9 @@ class FCRNConfig:
     @classmethod
     def small(cls) -> FCRNConfig:
         """The same decoder, thinner, on an ImageNet-trained mobile trunk, with uncertainty and labels."""
-        return cls("efficientnet-lite0", (256, 128, 96, 64, 40), True, "log", True, len(LABELS), (192, 144), 172.8)
+        return cls(
+            "efficientnet-lite0", (256, 128, 96, 64, 40), True, "log", True, len(LABELS), (192, 144), 172.8, mirror=True
+        )
 
 
 class FCRN(Method[DepthSample]):
@@ -95,6 +100,7 @@ class FCRN(Method[DepthSample]):
             "lateral 1x1 links: a network that runs on two CPU cores beside a SLAM system",
             "small: predicts log depth for a canonical focal length and is trained with L1 on it and on its gradients; "
             "berHu on metres is the paper preset's objective",
+            "small: the mean of what it says of the picture and of its mirror image",
             "small: further heads for the error's scale and for twelve semantic classes share the decoder "
             "(CNN-SLAM trains a second network for labels)",
             "trained on synthetic rooms only; the paper trains on NYU Depth v2",
@@ -197,7 +203,8 @@ class FCRN(Method[DepthSample]):
 
     def _predict(self, image: Tensor, camera: Camera) -> DepthPrediction:
         width, height = network_size(camera, self.config.input_size)
-        outputs = self(shrink(image, (height, width)))
+        small = shrink(image, (height, width))
+        outputs = self._both_ways(small) if self.config.mirror else self(small)
         outputs = {k: resize(v, image.shape[-2:]) for k, v in outputs.items()}
         depth = outputs["depth"]
         depth = depth.exp() if self.config.objective == "log" else depth.clamp(min=1e-3)
@@ -207,6 +214,11 @@ class FCRN(Method[DepthSample]):
             sigma_log=None if scale is None else 2**0.5 * scale.exp(),  # a Laplace density's deviation
             label_probabilities=None if labels is None else _known_softmax(labels),
         )
+
+    def _both_ways(self, image: Tensor) -> dict[str, Tensor]:
+        """The mean of `forward` on images and on their mirror images, mirrored back."""
+        halves = {k: v.chunk(2) for k, v in self(torch.cat([image, image.flip(-1)])).items()}
+        return {k: (straight + mirrored.flip(-1)) / 2 for k, (straight, mirrored) in halves.items()}
 
     @classmethod
     def stages(cls, preset: str) -> tuple[Stage, ...]:

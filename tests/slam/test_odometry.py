@@ -163,6 +163,17 @@ def test_carry_keeps_what_agrees_with_a_given_pose(views: list) -> None:
     assert odometry.carry(np.zeros((240, 320), np.uint8), views[2][0][:3]) is None
 
 
+@pytest.mark.parametrize(("corners", "moves"), [(59, False), (60, True)])
+def test_a_handful_of_corners_does_not_move_the_views(views: list, corners: int, moves: bool) -> None:
+    odometry = walk(views, OdometryConfig(flow_px=6.0))
+    odometry.known[odometry.views[-1].ids[corners:]] = False
+    shift = np.array([0.01, 0.0, 0.0])
+    odometry.views[-1].T_cam_world[:, 3] += shift
+    before = odometry.views[-1].T_cam_world.copy()
+    odometry.adjust_window()
+    assert np.array_equal(odometry.views[-1].T_cam_world, before) != moves
+
+
 def test_pieces_of_a_long_map_improve_like_the_whole(views: list) -> None:
     def disturbed(config: OdometryConfig) -> Odometry:
         odometry = walk(views, config)

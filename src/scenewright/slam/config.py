@@ -155,8 +155,9 @@ class OdometryConfig:
         survival: so does a smaller share of tracks.
         window: newest views that move in a local bundle adjustment. fixed: older ones that hold them.
         minimum_inliers: fewest corners that make a pose.
-        prior_sd: standard deviation of a network's log depth per corner, after alignment with the map; large, since the
-            errors of neighbouring corners are one and the same. Independent sources count by their own.
+        prior_sd: standard deviation of a network's log depth per corner where `corners` have one, after alignment with
+            the map; large, since the errors of neighbouring corners are one and the same, and less where there are
+            fewer. Independent sources count by their own.
         parallax_deg: least angle between two rays that triangulate a corner.
         reuse_px, reuse_distance: how near a known point must project to a corner, and how alike (Hamming) they must be.
         global_iterations: of the bundle adjustment over the whole map at the end; 0 = none.

@@ -23,6 +23,10 @@ Array = NDArray[np.float64]
 OUTLIER_PX = 3.0
 CORRELATED = 7.0
 """Corners err together, with the depth of what they lie on: factor on what their errors say about a pose's."""
+FEW = 3
+"""A newest view with fewer known corners than so many times what a pose needs is not moved by them: a handful on a far
+wall turns a move into a turn, and the wall's relief inside out.
+"""
 FOCAL_SD = 0.01
 """A log focal length less sure than this is not believed: the camera did not move enough to show it."""
 
@@ -294,7 +298,8 @@ class Odometry:
         depth = np.where(valid, depth, 1) * np.exp(shift)
         view.log_depth = np.log(depth)
         view.independent = answer.independent and sigma_log is not None
-        sd = np.full(len(depth), self.config.prior_sd)
+        share = max(valid.sum(), 1) / self.config.corners  # a picture says as much by few corners as by many
+        sd = np.full(len(depth), self.config.prior_sd * np.sqrt(share))
         if sigma_log is not None and view.independent:
             sd = densify.corner_sd(answer.depth_m, sigma_log)[y, x]
         view.depth_weight = np.where(valid, 1 / sd, 0)
@@ -364,9 +369,10 @@ class Odometry:
 
     # ---- bundle adjustment ------------------------------------------------------------------------------------------
     def adjust_window(self, hold: bool = False) -> None:
-        """Local bundle adjustment over the newest views; with `hold` the views stay and only points move."""
+        """Local bundle adjustment over the newest views; with `hold`, or few corners, they stay and only points move."""
         first = max(0, len(self.views) - self.config.window)
         free = np.arange(first, len(self.views))
+        hold = hold or int(self.known[self.views[-1].ids].sum()) < FEW * self.config.minimum_inliers
         seen = np.unique(np.concatenate([self.views[v].ids for v in free]))
         mask = np.zeros(len(self.points), bool)
         mask[seen] = True

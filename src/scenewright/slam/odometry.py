@@ -369,7 +369,7 @@ class Odometry:
 
     # ---- bundle adjustment ------------------------------------------------------------------------------------------
     def adjust_window(self, hold: bool = False) -> None:
-        """Local bundle adjustment over the newest views; with `hold`, or few corners, they stay and only points move."""
+        """Bundle adjustment over the newest views; with `hold`, or few corners, they stay and only points move."""
         first = max(0, len(self.views) - self.config.window)
         free = np.arange(first, len(self.views))
         hold = hold or int(self.known[self.views[-1].ids].sum()) < FEW * self.config.minimum_inliers

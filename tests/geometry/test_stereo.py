@@ -144,3 +144,13 @@ def test_on_a_smooth_picture_both_slopes_agree():
         warp(right, disp)[0][..., 6:-2].sum().backward()
         gradients.append(disp.grad[..., 8:-4])
     assert float((gradients[0] - gradients[1]).abs().max()) < 0.05 * float(gradients[0].abs().max())
+
+
+def test_beyond_the_other_picture_lies_what_the_padding_says() -> None:
+    disparity = torch.full((1, 1, 2, 8), 3.0)
+    zeros, _ = stereo.left_right_difference(disparity, disparity)
+    border, valid = stereo.left_right_difference(disparity, disparity, "border")
+    assert zeros[0, 0, 0].tolist() == [3.0, 3.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    assert border.abs().max() == 0
+    assert valid[0, 0, 0].tolist() == [False] * 3 + [True] * 5
+    assert stereo.right_left_difference(disparity, disparity, "border")[0].abs().max() == 0

@@ -174,6 +174,7 @@ class MonodepthConfig:
         project_all: see `ResNetEncoder`.
         smooth: smoothness along both axes (the paper) or along x alone (the released code, by mistake).
         left_right: whether the two disparity maps must agree; False is the paper's ablation.
+        padding: what lies beyond the other picture: "zeros" (the released code: black, and infinitely far) or "border".
         post_process: predict the mirrored picture, too, and blend: better at the left edge, twice the time.
         initial: disparity of a fresh network as a fraction of the width; 0.15 is the sigmoid's middle.
         baseline_m: of the canonical rig, see `scenewright.depth.rig`; None: unknown, depth without scale.
@@ -185,6 +186,7 @@ class MonodepthConfig:
     project_all: bool
     smooth: Literal["xy", "x_only"]
     left_right: bool
+    padding: Literal["zeros", "border"]
     post_process: bool
     initial: float
     baseline_m: float | None
@@ -193,12 +195,12 @@ class MonodepthConfig:
     @classmethod
     def paper(cls) -> MonodepthConfig:
         """The published network with the VGG encoder, on KITTI's rig."""
-        return cls("vgg", (512, 512, 256, 128, 64, 32, 16), True, "xy", True, False, 0.15, 0.54, (512, 256))
+        return cls("vgg", (512, 512, 256, 128, 64, 32, 16), True, "xy", True, "zeros", False, 0.15, 0.54, (512, 256))
 
     @classmethod
     def small(cls) -> MonodepthConfig:
         """A thin decoder on an ImageNet-trained mobile trunk."""
-        return cls("efficientnet-lite0", (128, 64, 48, 32), True, "xy", True, True, 0.05, 0.2, (192, 144))
+        return cls("efficientnet-lite0", (128, 64, 48, 32), True, "xy", True, "border", True, 0.05, 0.2, (192, 144))
 
 
 class Monodepth(Method[StereoSample]):
@@ -220,6 +222,8 @@ class Monodepth(Method[StereoSample]):
             "small: ImageNet-trained EfficientNet-Lite0 encoder and a thin decoder that ends at half the resolution",
             "small: a fresh network predicts a disparity of 5 % of the width instead of 15 %, from where short "
             "trainings do not find the way down",
+            "small: beyond the other picture its border goes on; black, as released, teaches the border columns of rooms, "
+            "whose disparities are a tenth of the width and more, to be far",
             "predicts the disparity of one canonical baseline, so that pairs of several rigs can be mixed",
             "the smoothness term runs along both axes, as in the paper; the released code computes it along x only "
             "(option smooth=x_only)",
@@ -273,11 +277,11 @@ class Monodepth(Method[StereoSample]):
 
     def _terms(self, sample: StereoSample, disparity: Tensor) -> dict[str, Tensor]:
         """The three terms of one scale, unweighted; disparity (B, 2, h, w) in fractions of the width."""
-        size, width = disparity.shape[-2:], disparity.shape[-1]
+        size, width, padding = disparity.shape[-2:], disparity.shape[-1], self.config.padding
         left, right = (F.interpolate(view, size, mode="area") for view in (sample.image, sample.right))
         disp_left, disp_right = (width * disparity).split(1, 1)
-        made_left, _ = stereo.left_from_right(right, disp_left)
-        made_right, _ = stereo.right_from_left(left, disp_right)
+        made_left, _ = stereo.left_from_right(right, disp_left, padding)
+        made_right, _ = stereo.right_from_left(left, disp_right, padding)
         smooth = [
             edge_aware_smoothness(disp / width, view, self.config.smooth)
             for disp, view in ((disp_left, left), (disp_right, right))
@@ -287,8 +291,8 @@ class Monodepth(Method[StereoSample]):
             "smoothness": smooth[0] + smooth[1],
         }
         if self.config.left_right:
-            first, _ = stereo.left_right_difference(disp_left, disp_right)
-            second, _ = stereo.right_left_difference(disp_right, disp_left)
+            first, _ = stereo.left_right_difference(disp_left, disp_right, padding)
+            second, _ = stereo.right_left_difference(disp_right, disp_left, padding)
             terms["left_right"] = (first + second).flatten(1).mean(1) / width
         return terms
 

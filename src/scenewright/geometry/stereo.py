@@ -103,22 +103,22 @@ def resize_disparity(disp_px: Tensor, width: int, height: int, mode: str = "bili
     return F.interpolate(disp_px, (height, width), mode=mode, align_corners=align) * (width / disp_px.shape[-1])
 
 
-def left_right_difference(disp_left: Tensor, disp_right: Tensor) -> tuple[Tensor, Tensor]:
+def left_right_difference(disp_left: Tensor, disp_right: Tensor, padding: Padding = "zeros") -> tuple[Tensor, Tensor]:
     """How far the two disparity maps disagree: |disp_left(x) - disp_right(x - disp_left)| (monodepth eq. 4).
 
     Both maps receive gradients.
 
     Returns:
-        difference: (B, 1, H, W) pixels; large where the right camera does not see the pixel.
+        difference: (B, 1, H, W) pixels; where the right picture ends, that to the padding.
         valid: (B, 1, H, W) bool, inside the right picture.
     """
-    other, valid = left_from_right(disp_right, disp_left)
+    other, valid = left_from_right(disp_right, disp_left, padding)
     return (disp_left - other).abs(), valid
 
 
-def right_left_difference(disp_right: Tensor, disp_left: Tensor) -> tuple[Tensor, Tensor]:
+def right_left_difference(disp_right: Tensor, disp_left: Tensor, padding: Padding = "zeros") -> tuple[Tensor, Tensor]:
     """The same on the right picture's grid: |disp_right(x) - disp_left(x + disp_right)|."""
-    other, valid = right_from_left(disp_left, disp_right)
+    other, valid = right_from_left(disp_left, disp_right, padding)
     return (disp_right - other).abs(), valid
 
 

@@ -222,8 +222,8 @@ class Monodepth(Method[StereoSample]):
             "small: ImageNet-trained EfficientNet-Lite0 encoder and a thin decoder that ends at half the resolution",
             "small: a fresh network predicts a disparity of 5 % of the width instead of 15 %, from where short "
             "trainings do not find the way down",
-            "small: beyond the other picture its border goes on; black, as released, teaches the border columns of rooms, "
-            "whose disparities are a tenth of the width and more, to be far",
+            "small: beyond the other picture its border goes on; black, as released, teaches the border columns of "
+            "rooms, whose disparities are a tenth of the width and more, to be far",
             "predicts the disparity of one canonical baseline, so that pairs of several rigs can be mixed",
             "the smoothness term runs along both axes, as in the paper; the released code computes it along x only "
             "(option smooth=x_only)",

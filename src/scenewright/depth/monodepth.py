@@ -231,8 +231,8 @@ class Monodepth(Method[StereoSample]):
         ),
         published=(),
         limits=(
-            "small: wrong where walls have no texture to match; after one factor per picture the mean map has "
-            "less error on average, and real rooms are out of its reach",
+            "small: wrong where walls have no texture to match, and blurred at borders; has seen synthetic rooms alone, "
+            "so streets come out far too near",
         ),
         original_code="TensorFlow 1, non-commercial licence: written from the equations alone",
     )

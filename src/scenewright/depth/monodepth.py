@@ -231,8 +231,8 @@ class Monodepth(Method[StereoSample]):
         ),
         published=(),
         limits=(
-            "small: wrong where walls have no texture to match, and blurred at borders; has seen synthetic rooms alone, "
-            "so streets come out far too near",
+            "small: wrong where walls have no texture to match, and blurred at borders; has seen synthetic rooms "
+            "alone, so streets come out far too near",
         ),
         original_code="TensorFlow 1, non-commercial licence: written from the equations alone",
     )

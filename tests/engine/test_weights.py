@@ -110,6 +110,12 @@ class TestNames:
         with pytest.raises(InputError, match="no method and no folder 'nowhere'"):
             weights.load("nowhere")
 
+    @pytest.mark.parametrize("name", weights.list_weights())
+    def test_what_ships_names_the_licences_of_what_it_learned_from(self, name: str) -> None:
+        licences = weights.read_card(weights.find(name))["training"]["licences"]
+        assert licences
+        assert all(isinstance(line, str) for line in licences)
+
     def test_everything_that_ships_loads(self) -> None:
         for name in weights.list_weights():
             assert scenewright.load(name).card.name == name

@@ -219,7 +219,7 @@ class Odometry:
         """Tracks where their first looks lie in an image, without those that look otherwise now: ids and pixels."""
         ids, pixels = posed.ids, posed.pixels.astype(np.float64)
         first = self.sights.view[ids]
-        T = np.array([view.T_cam_world for view in self.views])[first]
+        T = np.array([self.views[number].T_cam_world for number in first]).reshape(-1, 3, 4)
         z = np.einsum("nj,nj->n", T[:, 2, :3], self.points[ids]) + T[:, 2, 3]
         warp = patches.warps(
             T, posed.T_cam_world[:3], self.sights.pixel[ids], np.where(self.known[ids], z, 0), self.intrinsics

@@ -42,6 +42,7 @@ from scenewright.data.make3d import Make3d
 from scenewright.data.matlab import read_mat
 from scenewright.data.meshes import TriangleMesh, read_ply, write_ply
 from scenewright.data.nyu import NyuLabelled
+from scenewright.data.nyu_pairs import NyuPairs
 from scenewright.data.pfm import read_pfm, write_pfm
 from scenewright.data.photo_tour import PhotoTour
 from scenewright.data.posed_photos import open_posed_photos
@@ -143,6 +144,12 @@ def diw(folder: Path) -> Path:
     kitti_world.save(folder / "1.png", PICTURE)
     (folder / "DIW_test.csv").write_text(f"./1.png\n2,3,4,5,<,{WIDTH},{HEIGHT}\n")
     return folder / "DIW_test.csv"
+
+
+def nyu_pairs(folder: Path) -> Path:
+    kitti_world.save(folder / "1.png", PICTURE)
+    (folder / "points.csv").write_text("name,number,pairs\n./1.png,1,2,,\n2,3,4,5,<\n18,24,1,1,=\n")
+    return folder / "points.csv"
 
 
 def make3d(folder: Path) -> Path:
@@ -335,6 +342,17 @@ TABLE: dict[str, Reader] = {
     "ddff": Reader(ddff, first_item(Ddff, None), (Ddff,)),
     "diw": Reader(diw, first_item(Diw, None), (Diw,),
                   hostile=(b"../../etc/passwd\n2,3,4,5,<,24,18\n", b"./1.png\n2,3,4,999,<,24,18\n", b"./1.png\n")),
+    "nyu pairs": Reader(
+        nyu_pairs, first_item(NyuPairs, None), (NyuPairs,),
+        hostile=tuple(
+            f"{lines}\n".encode() for lines in (
+                *(f"{name},1,1\n2,3,4,5,<" for name in ("../../etc/x.png", "../../data/../x.png", "/etc/x.png")),
+                *(f"1.png,1,{count}\n2,3,4,5,<" for count in (3, 0, -1, 999999999999)),
+                *(f"1.png,1,1\n{pair}" for pair in ("2,3,19,5,<", "2,3,4,25,<", "0,3,4,5,<", "2,3,4,5,?")),
+                "1.png,1,1\n2,3,4,5,<\n2,3,4,5,<", "title\ntitle\n1.png,1,1\n2,3,4,5,<", "title",
+            )
+        ),
+    ),
     "make3d": Reader(make3d, first_item(Make3d), (Make3d,)),
     "kitti maps": Reader(selection, first_item(KittiDepth, 1), (KittiDepth,), huge=DEPTH_HUGE),
     "kitti list": Reader(

@@ -22,6 +22,7 @@ from scenewright.data.items import View
 from scenewright.data.make3d import Make3d
 from scenewright.data.matlab import read_mat
 from scenewright.data.nyu import NyuLabelled
+from scenewright.data.nyu_pairs import OFFICIAL_ROOT, NyuPairs
 from scenewright.data.pfm import read_pfm, write_pfm
 from scenewright.data.readers import open_reader, reader_fingerprint, recognise
 from scenewright.data.stereo import StereoPairs
@@ -331,6 +332,59 @@ class TestDiw:
             Diw(list_)[0]
         (tmp_path / "b.csv").write_text("a,b\nc,d\n")
         assert recognise(tmp_path / "b.csv") is None
+
+
+class TestNyuPairs:
+    TITLE, FIRST, SECOND = "name,,pairs", "1.png,a,2,,", "../../data/b/2.png,a,1,,"
+
+    def write(self, folder: Path, *lines: str) -> Path:
+        for name in ("1.png", "b/2.png"):
+            save(folder / name, picture(4, 30, 20))
+        (folder / "list.csv").write_text("\n".join(lines) + "\n")
+        return folder / "list.csv"
+
+    @pytest.mark.parametrize("title", [[TITLE], []])
+    def test_pairs_of_every_image_count_from_zero(self, tmp_path: Path, title: list[str]) -> None:
+        lines = [self.FIRST, "20,30,1,1,>", '2,3,4,5,"<"', self.SECOND, "6,7,8,9,=,,"]
+        path = self.write(tmp_path, *title, *lines)
+        assert recognise(path) == "nyu-pairs"
+        reader = NyuPairs(path)
+        assert [reader[i].name for i in range(len(reader))] == ["1.png", "2.png"]
+        assert reader[0].points.tolist() == [[[19, 29], [0, 0]], [[1, 2], [3, 4]]]
+        assert reader[0].relation.tolist() == [-1, 1]  # the first is farther, then nearer
+        assert (reader[1].points.tolist(), reader[1].relation.tolist()) == ([[[5, 6], [7, 8]]], [0])
+        assert reader.files(1) == (path, tmp_path / "b" / "2.png")  # as the official scripts would find it
+        assert OFFICIAL_ROOT in path.read_text()
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            ([FIRST, "1,1,2,2,<"], "line 1: found 2 pairs announced, 1 lines left"),
+            ([FIRST, "1,1,2,2,<", SECOND], "line 3: found"),  # a pair is missing
+            ([SECOND, "1,1,2,2,<", "1,1,2,2,<"], "line 3: found"),  # one too many
+            ([TITLE, TITLE, SECOND, "1,1,2,2,<"], "line 2: found 'name,,pairs'"),
+            ([SECOND, "1,1,2,2,<,9,9"], "line 2: found"),
+            ([SECOND, "1,1,2,2,!"], "line 2: found"),
+            ([SECOND, "1.5,1,2,2,<"], "line 2: found"),
+            ([SECOND, "0,1,2,2,<"], "line 2: found"),
+            (["../2.png,a,1", "1,1,2,2,<"], "line 1: found the name"),
+            ([TITLE], "found no image"),
+        ],
+    )
+    def test_what_is_wrong_is_named_by_its_line(self, tmp_path: Path, lines: list[str], message: str) -> None:
+        with pytest.raises(FormatError, match=message):
+            NyuPairs(self.write(tmp_path, *lines))
+
+    @pytest.mark.parametrize("pair", ["21,1,1,1,<", "1,31,1,1,<", "1,1,21,1,<", "1,1,1,31,<"])
+    def test_points_lie_in_their_image(self, tmp_path: Path, pair: str) -> None:
+        reader = NyuPairs(self.write(tmp_path, self.SECOND, pair))
+        with pytest.raises(FormatError, match=r"a point outside the 30x20 of 2\.png"):
+            reader[0]
+
+    def test_other_lists_are_not_taken_for_one(self, tmp_path: Path) -> None:
+        assert recognise(self.write(tmp_path, "1.png", "1,1,2,2,<,30,20")) == "diw"
+        for lines in (["a,b", "c,d"], [self.FIRST, "1,1,2,2,!"], [self.FIRST], ["1,1,2,2,<"]):
+            assert recognise(self.write(tmp_path, *lines)) is None
 
 
 def middlebury(folder: Path) -> Path:

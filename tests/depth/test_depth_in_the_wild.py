@@ -111,3 +111,16 @@ def test_standardising_keeps_the_order_and_knows_no_scale() -> None:
     assert float(outlier.min()) > 0
     assert float(outlier[0, 0, 0, 0] - outlier[0, 0].flatten()[1:].min()) == pytest.approx(1e-5)
     close(standardise(torch.ones(1, 1, 4, 4), 2.84, 0.61), torch.full((1, 1, 4, 4), 2.84))
+
+
+def test_the_ordinal_map_is_the_network_s_own_at_the_picture_s_size() -> None:
+    torch.manual_seed(0)
+    method = DepthInTheWild(DepthInTheWildConfig.small()).eval()
+    image = torch.rand(2, 3, 96, 128)  # the network's own size
+    with torch.no_grad():
+        close(method.ordinal_map(image), method(image))
+    assert method.ordinal_map(torch.rand(1, 3, 50, 70)).shape == (1, 1, 50, 70)
+    predicted = method.predict(image, Camera.from_fov(128, 96, 60.0)).depth_m
+    close(predicted, standardise(method.ordinal_map(image), method.config.mean_m, method.config.deviation_m))
+    with pytest.raises(InputError, match="image"):
+        method.ordinal_map(image[0])

@@ -13,11 +13,14 @@ from scenewright.depth.evaluate import (
     iou_of,
     label_iou,
     method_predictor,
+    ordinal_predictor,
     score,
     score_borders,
     score_confidence,
     score_focus,
     score_order,
+    score_relations,
+    within_border,
 )
 from scenewright.depth.protocols import PROTOCOLS, STRIDE
 from scenewright.depth.task import DepthPrediction, DepthSample, FocalStackSample, OrdinalSample, StereoSample
@@ -252,3 +255,69 @@ def test_confidence_that_is_right() -> None:
     assert found["surest / least sure"] == 0
     with pytest.raises(InputError, match="a method without"):
         score_confidence(object(), flat, 10.0)
+
+
+def pairs_of(values: torch.Tensor, *pairs: tuple[tuple[int, int], tuple[int, int], int]) -> OrdinalSample:
+    """A sample whose picture holds its own map in every channel."""
+    height, width = values.shape
+    points, relation = torch.tensor([[p[:2] for p in pairs]]), torch.tensor([[p[2] for p in pairs]])
+    return OrdinalSample(values.expand(1, 3, -1, -1), Camera.from_fov(width, height, 60.0), points, relation)
+
+
+def read_picture(sample: OrdinalSample) -> np.ndarray:
+    return sample.image[0, 0].numpy()
+
+
+def test_a_white_border_is_not_shown_and_its_values_are_those_beside_it() -> None:
+    """Rows and columns 10 to size - 10, counted from 1, as the official code has it."""
+    values = torch.arange(40.0)[:, None] + 100 * torch.arange(50.0)
+    shown: list[OrdinalSample] = []
+
+    def predict(sample: OrdinalSample) -> np.ndarray:
+        shown.append(sample)
+        return read_picture(sample)
+
+    found = within_border(predict)(pairs_of(values, ((0, 0), (1, 1), 0)))
+    assert shown[0].image.shape[-2:] == shown[0].camera.size == (21, 31)
+    assert found.shape == values.shape
+    rows, columns = np.clip(np.arange(40), 9, 29), np.clip(np.arange(50), 9, 39)
+    np.testing.assert_array_equal(found, rows[:, None] + 100 * columns)
+    with pytest.raises(InputError, match="border"):
+        within_border(predict)(pairs_of(torch.zeros(19, 40), ((0, 0), (1, 1), 0)))
+
+
+def test_the_threshold_is_chosen_on_validation_alone_and_kept() -> None:
+    values = torch.zeros(40, 40)
+    values[20:, 20:] = torch.arange(20.0) / 10
+    a, b, c = (20, 20), (20, 23), (20, 29)  # 0, 0.3 and 0.9, all within the border
+    validation = [pairs_of(values, (a, b, 0), (a, c, 1), (c, a, -1))]
+    test = [
+        pairs_of(values, (a, b, 1), (c, b, -1), (a, a, 0), (b, a, 0)),  # the first is called equal, which is wrong
+        pairs_of(values, (c, a, 1)),
+    ]
+    found = score_relations({"picture": read_picture}, validation, test)["picture"]
+    assert found == {
+        "WKDR": pytest.approx((1 / 4 + 1) / 2),
+        "WKDR_eq": 0,
+        "WKDR_neq": pytest.approx((1 / 2 + 1) / 2),
+        "threshold": pytest.approx(0.31, abs=0.011),
+    }
+
+
+def test_relations_need_pairs_of_points_of_both_kinds() -> None:
+    values = torch.zeros(40, 40)
+    ordered = [pairs_of(values, ((20, 20), (20, 21), 1))]
+    with pytest.raises(InputError, match="no equal pair"):
+        score_relations({"picture": read_picture}, ordered, ordered)
+    with pytest.raises(InputError, match="DepthSample"):
+        score_relations({"x": read_picture}, items(), ordered)
+
+
+def test_the_map_of_relations_is_the_network_s_own() -> None:
+    torch.manual_seed(0)
+    method = create("depth_in_the_wild", "small").eval()
+    sample = method.example(1, 0)
+    own, given = ordinal_predictor(method)(sample), method_predictor(method)(sample)
+    np.testing.assert_array_equal(own, method.ordinal_map(sample.image)[0, 0].numpy())
+    assert own.std() != pytest.approx(given.std(), rel=0.1)
+    assert ordinal_predictor(Guess())(next(items())).shape == (30, 40)

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenewright.depth.ordinal import (
+    THRESHOLDS,
     choose_threshold,
     differences,
+    mean_wkdr,
     ordinal_figures,
     ranking_loss,
     read_pairs,
@@ -89,6 +91,24 @@ def test_wkdr_by_hand() -> None:
     difference, relation = np.array([1.0, -1.0, 0.2, 0.6]), np.array([-1, 1, 0, 0])
     assert wkdr(difference, relation, 0.5) == {"WKDR": 0.25, "WKDR_eq": 0.5, "WKDR_neq": 0.0}
     assert wkdr(difference[:2], relation[:2], 0.5) == {"WKDR": 0.0, "WKDR_neq": 0.0}
+
+
+def test_wkdr_is_that_of_each_image_first() -> None:
+    """An image with four pairs (the known check) and one with a single, wrong pair count alike."""
+    four = np.array([1.0, -1.0, 0.2, 0.6]), np.array([-1, 1, 0, 0])
+    one = np.array([3.0]), np.array([1])
+    assert mean_wkdr([four], 0.5) == {"WKDR": 0.25, "WKDR_eq": 0.5, "WKDR_neq": 0.0}
+    assert mean_wkdr([four, one, one], 0.5) == {"WKDR": 0.75, "WKDR_eq": 0.5, "WKDR_neq": pytest.approx(2 / 3)}
+    assert mean_wkdr([one], 0.5) == {"WKDR": 1.0, "WKDR_neq": 1.0}
+
+
+def test_a_difference_at_the_threshold_is_none() -> None:
+    at, beyond = (wkdr(np.array([d, -d]), np.array([0, 0]), 0.5)["WKDR"] for d in (0.5, 0.5001))
+    assert (at, beyond) == (0, 1)
+
+
+def test_thresholds_are_those_of_the_official_code() -> None:
+    np.testing.assert_allclose(THRESHOLDS, [0.1 + i * 0.01 for i in range(1, 141)], atol=1e-12)
 
 
 def test_whdr_counts_ties_as_wrong_and_leaves_equal_pairs_out() -> None:

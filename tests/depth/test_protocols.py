@@ -25,6 +25,7 @@ FROZEN = {
     "make3d-c1": "AbsRel",
     "make3d-c2": "AbsRel",
     "diw-wkdr": "WHDR",
+    "nyu-wkdr": "WKDR",
     "ddff-12scene": "MSE",
     "stereo-middlebury": "AbsRel scaled",
     "kitti-highway": "AbsRel scaled",

@@ -17,6 +17,7 @@ from scenewright.features.metrics import corner_error, pose_error_deg
 from scenewright.features.robust import PnpOptions, absolute_pose, homography, relative_pose
 from scenewright.features.task import Describer, Detector
 from scenewright.geometry.camera import Camera
+from scenewright.nn.inference import KeptConv2d
 
 
 def picture() -> torch.Tensor:
@@ -28,6 +29,8 @@ def picture() -> torch.Tensor:
 @pytest.mark.parametrize("name", [n for n in list_methods("features") if n in list_weights() and n != "magicwarp"])
 def test_what_commands_use_says_the_same_as_the_trained_network(name: str) -> None:
     plain, found = load(name), extractor(name)
+    learned = found.detector if isinstance(plain, Detector) else found.describer
+    assert any(isinstance(module, KeptConv2d) for module in learned.modules())
     points = found.detector.detect(picture(), 40)
     if isinstance(plain, Detector):
         torch.testing.assert_close(points.xy, plain.detect(picture(), 40).xy, rtol=1e-4, atol=0.05)

@@ -115,6 +115,10 @@ def test_pairs_of_points_and_a_film(tmp_path: Path) -> None:
     (tmp_path / "DIW_test.csv").write_text("1.png\n20,30,1,1,>,30,20\n")
     found = check_data(tmp_path / "DIW_test.csv")
     assert (found.kind, found.with_truth, found.range) == ("Depth in the Wild pairs", 1, {})
+    (tmp_path / "points.csv").write_text("1.png,,2\n20,30,1,1,>\n1,1,2,2,=\n1.png,,1\n1,31,1,1,<\n")
+    found = check_data(tmp_path / "points.csv")
+    assert (found.kind, found.items, found.with_truth) == ("NYU Depth v2, pairs of points", 2, 1)
+    assert "outside the 30x20" in found.problems[0]
     film = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
     for level in range(5):
         film.write(world.picture(level * 20, 64, 48))

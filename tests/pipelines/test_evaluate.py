@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import h5py
@@ -12,10 +16,12 @@ import torch
 
 import kitti_world as world
 from scenewright.cli.main import main
+from scenewright.data.images import read_image
 from scenewright.data.pfm import write_pfm
+from scenewright.depth.protocols import MEASURES
 from scenewright.engine import scoreboard
 from scenewright.engine.table import create
-from scenewright.engine.weights import save
+from scenewright.engine.weights import load, save
 from scenewright.errors import InputError
 from scenewright.pipelines.data_sources import samples_of, source_fingerprint
 from scenewright.pipelines.evaluate import evaluate
@@ -153,6 +159,119 @@ def test_points_of_a_list(fcrn: str, tmp_path: Path) -> None:
     found = evaluate(fcrn, str(tmp_path / "DIW_test.csv"), protocol="diw-wkdr")
     assert found.figures["lower-is-nearer"] == {"WHDR": 0.5, "WHDR same row": 1, "WHDR other rows": 0}
     assert found.items == 2
+
+
+def nyu_pairs(folder: Path, seed: int, side: tuple[int, int] = (90, 70)) -> Path:
+    """Two pictures of noise in a white border, with pairs of all three relations: NYU's lists in miniature."""
+    rng, (width, height) = np.random.default_rng(seed), side
+    lines = ["path,number,pairs"]
+    for k in range(2):
+        pixels = np.full((height, width, 3), 255, np.uint8)
+        pixels[9:-10, 9:-10] = rng.integers(0, 255, (height - 19, width - 19, 3))
+        world.save(folder / f"{seed}-{k}.png", pixels)
+        points = rng.integers(1, (height + 1, width + 1, height + 1, width + 1), (30, 4))
+        lines += [f"../../data/{seed}-{k}.png,{k},30,,"]
+        lines += [",".join(map(str, pair)) + "," + "<=>"[i % 3] for i, pair in enumerate(points)]
+    (folder / f"{seed}_points.csv").write_text("\n".join(lines) + "\n")
+    return folder / f"{seed}_points.csv"
+
+
+def relations_by_hand(weights: str, test: Path, validation: Path) -> dict[str, float]:
+    """The published measure in plain loops; relations as the lists write them, +1 for ">"."""
+
+    def pairs(path: Path) -> list[tuple[Path, list[tuple[list[int], int]]]]:
+        found: list[tuple[Path, list[tuple[list[int], int]]]] = []
+        for line in path.read_text().splitlines()[1:]:
+            fields = line.split(",")
+            if ".png" in line:
+                found.append((path.parent / Path(fields[0]).name, []))
+            else:
+                found[-1][1].append(([int(x) - 1 for x in fields[:4]], "<=>".index(fields[4]) - 1))
+        return found
+
+    method = load(weights)
+
+    def means(path: Path, t: float, border: bool) -> list[float]:
+        rows = []
+        for file, listed in pairs(path):
+            z = np.asarray(maps[file, border])
+            wrong: dict[int, list[bool]] = {-1: [], 0: [], 1: []}
+            for (y_a, x_a, y_b, x_b), relation in listed:
+                d = float(z[y_a, x_a]) - float(z[y_b, x_b])
+                wrong[relation].append((1 if d > t else -1 if d < -t else 0) != relation)
+            neq = wrong[-1] + wrong[1]
+            rows.append([np.mean(neq + wrong[0]), np.mean(wrong[0]), np.mean(neq)])
+        return np.mean(rows, 0).tolist()
+
+    maps = {}
+    for path, border in ((validation, False), (test, True)):
+        for file, _ in pairs(path):
+            image = torch.from_numpy(read_image(file)).permute(2, 0, 1)[None].float() / 255
+            inner = image[..., 9:-10, 9:-10] if border else image
+            z = method.ordinal_map(inner)[0, 0].numpy()
+            maps[file, border] = np.pad(z, (9, 10), mode="edge") if border else z
+    t = min((0.1 + i * 0.01 for i in range(1, 141)), key=lambda t: max(means(validation, t, False)[1:]))
+    return dict(zip(("WKDR", "WKDR_eq", "WKDR_neq", "threshold"), [*means(test, t, True), t], strict=True))
+
+
+@pytest.fixture(scope="module")
+def wild(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Fresh weights whose map differs by about as much as thresholds do."""
+    torch.manual_seed(0)
+    method: Any = create("depth_in_the_wild", "small")
+    with torch.no_grad():
+        method.head.weight *= 80
+    return str(save(method, tmp_path_factory.mktemp("weights") / "wild", training={}))
+
+
+@pytest.mark.parametrize("prefix", ["reader:", "nyu-pairs:", ""])
+def test_relations_of_a_list_by_the_published_measure(wild: str, tmp_path: Path, prefix: str, capsys) -> None:
+    test, validation = nyu_pairs(tmp_path, 1), nyu_pairs(tmp_path, 2, (64, 48))
+    arguments = ["--data", f"{prefix}{test}", "--protocol", "nyu-wkdr", "--threshold-from", f"{prefix}{validation}"]
+    assert main(["eval", wild, *arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["items"] == 2
+    assert set(found["figures"]) == {wild, "lower-is-nearer"}
+    expected = relations_by_hand(wild, test, validation)
+    assert found["figures"][wild] == pytest.approx(expected, abs=1e-6)
+    assert all(0.1 < expected[k] < 0.9 for k in ("WKDR", "WKDR_eq", "WKDR_neq"))  # none is right or wrong for nothing
+    assert 0.11 < expected["threshold"] < 1.5
+    assert main(["eval", wild, *arguments]) == 0
+    assert f"equally far up to a difference of {expected['threshold']:.2f}" in capsys.readouterr().out
+
+
+def test_a_threshold_is_never_chosen_on_what_is_measured(wild: str, tmp_path: Path) -> None:
+    test, validation = nyu_pairs(tmp_path, 1), nyu_pairs(tmp_path / "other", 2)
+    with pytest.raises(InputError, match="--threshold-from: found nothing"):
+        evaluate(wild, str(test), protocol="nyu-wkdr")
+    with pytest.raises(InputError, match="no threshold is chosen"):
+        evaluate(wild, str(test), protocol="diw-wkdr", threshold_from=str(validation))
+    with pytest.raises(InputError, match="3 files that"):
+        evaluate(wild, str(test), protocol="nyu-wkdr", threshold_from=str(test))
+    copied = shutil.copy(tmp_path / "1-0.png", tmp_path / "other" / "2-1.png")  # by another name and in another place
+    with pytest.raises(InputError, match="1 files that"):
+        evaluate(wild, str(test), protocol="nyu-wkdr", threshold_from=str(validation))
+    assert Path(copied).is_file()
+
+
+def test_stored_relations_keep_their_threshold_and_what_chose_it(
+    wild: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test, results = nyu_pairs(tmp_path, 1), tmp_path / "results"
+    first, second = (str(nyu_pairs(tmp_path / str(seed), seed)) for seed in (2, 3))
+    given = {"protocol": "nyu-wkdr", "results": results}
+    with pytest.raises(InputError, match="found 2 items; expected the 654"):
+        evaluate(wild, str(test), threshold_from=first, **given)
+    monkeypatch.setitem(MEASURES, "nyu-wkdr", replace(MEASURES["nyu-wkdr"], items=2))
+    found = evaluate(wild, str(test), threshold_from=first, **given)
+    stored = {r.method: r for r in scoreboard.read_all(results / "depth" / "nyu-wkdr")}
+    assert set(stored) == {"depth_in_the_wild", "lower-is-nearer"}
+    assert stored["depth_in_the_wild"].data["threshold"] == found.figures[wild]["threshold"]
+    assert stored["depth_in_the_wild"].figures == {m: found.figures[wild][m] for m in ("WKDR", "WKDR_eq", "WKDR_neq")}
+    again = evaluate(wild, str(test), threshold_from=first, **given)  # with the trivial row that lies there
+    assert again.figures[wild] == found.figures[wild]
+    with pytest.raises(InputError, match="data sha256"):
+        evaluate(wild, str(test), threshold_from=second, **given)
 
 
 def test_empty_sources_and_readers_by_name(fcrn: str, tmp_path: Path) -> None:

@@ -42,6 +42,19 @@ def test_an_ablation_is_trained_by_name_and_recorded(pairs: Path, tmp_path: Path
     assert weights.load(run / "weights").config.input_size == (64, 64)
 
 
+def test_weights_that_were_started_from_stay_on_record(pairs: Path, tmp_path: Path) -> None:
+    given = {"steps": 1, "threads": 1, "quiet": True}
+    first = train("garg", pairs, tmp_path / "1", options=["coarse_to_fine=false", "input_size=[64, 64]"], **given)
+    card = weights.read_card(first)
+    card["training"]["licences"] = ["of the furniture"]  # as added by hand to what ships
+    (first / "card.json").write_text(json.dumps(card))
+    words = ["--data", str(pairs), "--run", str(tmp_path / "2"), "--steps", "1", "--threads", "1", "--seed", "1"]
+    assert main(["train", "garg", *words, "--start", str(first)]) == 0
+    training = weights.read_card(tmp_path / "2" / "weights")["training"]
+    assert training["start"] == {**card["training"], "weights_sha256": weights.digest(first)}
+    assert training["licences"] == ["of the furniture"]
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [

@@ -33,6 +33,7 @@ def command(
     features: str = "orb",
     scene: Path | None = None,
     option: tuple[str, ...] = (),
+    threshold_from: str | None = None,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
 ) -> int:
     """Measure a depth method on data with truth, raw and after per-image median scaling, trivial rows beside it.
@@ -59,6 +60,7 @@ def command(
         as_printed: likewise, by the paper's tracker without the corner odometry.
         option: fields of the method's Config with which the same weights predict otherwise, as name=value (crf=null);
             LABEL=NAME must then name the row.
+        threshold_from: with `nyu-wkdr`: other pairs, as `data`, on which it is chosen what counts as equally far.
         as_json: print all figures as JSON.
     """
     if (method, protocol) in PLACES:
@@ -73,7 +75,7 @@ def command(
 
     found = evaluate(
         method, data, protocol=protocol, every=every, mean_from=mean_from, results=results, sheet=sheet, files=files,
-        split=split, changes=option,
+        split=split, changes=option, threshold_from=threshold_from,
     )  # fmt: skip
     return _show(next(iter(found.figures)), protocol, found, as_json)
 
@@ -96,6 +98,9 @@ def _show(method: str, protocol: str | None, found: Evaluation, as_json: bool) -
     print(f"{found.items} items".ljust(28) + "".join(f"{name:>{max(9, len(name) + 2)}}" for name in shown))
     for row, figures in found.figures.items():
         print(f"{row[-27:]:<28}" + "".join(f"{figures[name]:>{max(9, len(name) + 2)}.4g}" for name in shown))
+    for row, figures in found.figures.items():
+        if "threshold" in figures:
+            print(f"  {row}: equally far up to a difference of {figures['threshold']:.2f}, chosen on validation pairs")
     for name, iou in found.labels.items():
         print(f"  IoU {name:<12}{iou:>8.3f}")
     return 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from scenewright.data.images import read_image
 from scenewright.data.items import OrdinalView
-from scenewright.data.safe import MAX_SIDE, inside, read_text
+from scenewright.data.safe import MAX_SIDE, first_lines, inside, read_text
 from scenewright.errors import FormatError
 
 MAX_BYTES = 1 << 28
@@ -99,8 +99,7 @@ def is_diw(path: Path) -> bool:
     """Whether a file is such a list, by its first two lines."""
     if path.suffix.lower() != ".csv" or not path.is_file():
         return False
-    with path.open("rb") as file:
-        lines = file.read(4096).decode("utf-8", "replace").splitlines()
+    lines = first_lines(path)
     try:
         return len(lines) >= 2 and bool(parse_pair(lines[1], str(path)))
     except FormatError:

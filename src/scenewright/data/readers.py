@@ -15,6 +15,7 @@ from scenewright.data.items import Reader
 from scenewright.data.kitti import KittiDepth, KittiRaw, is_kitti_depth, is_kitti_raw
 from scenewright.data.make3d import Make3d, is_make3d
 from scenewright.data.nyu import NyuLabelled, is_nyu_labelled
+from scenewright.data.nyu_pairs import NyuPairs, is_nyu_pairs
 from scenewright.data.photo_tour import PhotoTour, is_photo_tour
 from scenewright.data.rgbd_pairs import RgbdPairs
 from scenewright.data.stereo import StereoPairs, is_stereo
@@ -40,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "nyu": Kind("NYU Depth v2, labelled", is_nyu_labelled, NyuLabelled),
     "ddff": Kind("DDFF 12-Scene focal stacks", is_ddff, Ddff),
     "diw": Kind("Depth in the Wild pairs", is_diw, Diw),
+    "nyu-pairs": Kind("NYU Depth v2, pairs of points", is_nyu_pairs, NyuPairs),
     "make3d": Kind("Make3D", is_make3d, Make3d),
     "kitti-depth": Kind("KITTI depth, annotated", is_kitti_depth, KittiDepth),
     "kitti-raw": Kind("KITTI raw", is_kitti_raw, KittiRaw),

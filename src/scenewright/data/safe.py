@@ -53,6 +53,12 @@ def read_text(path: str | Path, limit: int = MAX_TEXT_BYTES) -> str:
         raise FormatError(path, f"a byte that is no UTF-8 text at offset {error.start}", "a text file") from error
 
 
+def first_lines(path: str | Path, limit: int = 4096) -> list[str]:
+    """The lines within a file's first `limit` bytes, to recognise it by; what is no UTF-8 is replaced."""
+    with Path(path).open("rb") as file:
+        return file.read(limit).decode("utf-8", "replace").splitlines()
+
+
 def inside(folder: Path, name: str, where: str) -> Path:
     """The file `name` of a list, which must lie below the list's folder.
 

@@ -189,10 +189,28 @@ class DepthInTheWild(Method[OrdinalSample]):
         """
         check_image(image)
         check_camera(camera, image)
+        z = self.ordinal_map(image)
+        return DepthPrediction(standardise(z, self.config.mean_m, self.config.deviation_m), metric=False)
+
+    @torch.inference_mode()
+    def ordinal_map(self, image: Tensor) -> Tensor:
+        """The network's own map of any image size, before each image is given a mean and a deviation.
+
+        A threshold on differences means the same in every image here, as in the ranking loss; in `predict` it does not.
+
+        Args:
+            image: (B, 3, H, W) as in `predict`.
+
+        Returns:
+            (B, 1, H, W), larger = farther, in no unit.
+
+        Raises:
+            InputError: as `predict`.
+        """
+        check_image(image)
         width, height = self.config.input_size
         with evaluating(self):
-            z = resize(self(shrink(image, (height, width))), image.shape[-2:])
-        return DepthPrediction(standardise(z, self.config.mean_m, self.config.deviation_m), metric=False)
+            return resize(self(shrink(image, (height, width))), image.shape[-2:])
 
     @classmethod
     def stages(cls, preset: str) -> tuple[Stage, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,16 @@ from scenewright.depth.metrics import (
     moments,
     pooled,
 )
-from scenewright.depth.ordinal import differences, whdr
+from scenewright.depth.ordinal import Pairs, choose_threshold, differences, mean_wkdr, whdr
 from scenewright.depth.task import DepthMethod, DepthSample, FocalStackSample, OrdinalSample
 from scenewright.errors import InputError
 from scenewright.labels import LABELS
 
 FloatImage = NDArray[np.float32]
 Predictor = Callable[[Any], FloatImage]
+WHITE_BORDER = 9, 10
+"""Pixels of NYU's pictures that are cut off at the top and left, and at the bottom and right: the official code keeps
+rows and columns 10 to size - 10, counted from 1."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,31 @@ def method_predictor(method: Any, needs_stack: bool | None = None) -> Predictor:
             return found_m[0, 0].float().numpy()
 
     return predict
+
+
+def ordinal_predictor(method: Any, needs_stack: bool | None = None) -> Predictor:
+    """As `method_predictor`; of a method with an `ordinal_map` that map, in float32: thresholds are 0.01 apart."""
+    if not hasattr(method, "ordinal_map"):
+        return method_predictor(method, needs_stack)
+    return lambda sample: np.asarray(method.ordinal_map(sample.image)[0, 0].float().numpy())
+
+
+def within_border(predict: Predictor) -> Predictor:
+    """A predictor that is shown a picture without its white border; what its map says there is repeated outwards.
+
+    The predictor raises InputError for a picture that is all border.
+    """
+    before, after = WHITE_BORDER
+
+    def bordered(sample: OrdinalSample) -> FloatImage:
+        height, width = (n - before - after for n in sample.camera.size)
+        if min(height, width) < 1:
+            raise InputError("picture", f"sides {sample.camera.size}", f"more than the {before + after} of its border")
+        inside = sample.image[..., before:-after, before:-after]
+        camera = sample.camera.crop(before, before, width, height)
+        return np.pad(predict(replace(sample, image=inside, camera=camera)), (before, after), mode="edge")
+
+    return bordered
 
 
 def score(
@@ -141,6 +169,39 @@ def _order_figures(rows: NDArray[np.float64]) -> dict[str, float]:
     same = rows[:, 2] == 1
     kinds = {"WHDR": np.ones(len(rows), bool), "WHDR same row": same, "WHDR other rows": ~same}
     return {name: whdr(rows[k, 0], rows[k, 1].astype(np.int64)) for name, k in kinds.items() if k.any()}
+
+
+def score_relations(
+    predictors: dict[str, Predictor], validation: Iterable[OrdinalSample], samples: Iterable[OrdinalSample]
+) -> dict[str, dict[str, float]]:
+    """Disagreement on pairs that may be equally far, as Chen et al. measure on NYU (2016, section 5.1).
+
+    Args:
+        predictors: by name.
+        validation: choose each predictor's threshold (`ordinal.choose_threshold`); pictures without a border.
+        samples: measured at that threshold, `within_border`.
+
+    Returns:
+        "WKDR", "WKDR_eq" and "WKDR_neq" (`ordinal.mean_wkdr`), and the "threshold".
+
+    Raises:
+        InputError: items that are no pairs of points, or validation without equal or without ordered ones.
+    """
+    chosen = {name: choose_threshold(found) for name, found in _pair_differences(predictors, validation).items()}
+    bordered = {name: within_border(predict) for name, predict in predictors.items()}
+    measured = _pair_differences(bordered, samples)
+    return {name: {**mean_wkdr(measured[name], t), "threshold": t} for name, t in chosen.items()}
+
+
+def _pair_differences(predictors: dict[str, Predictor], samples: Iterable[OrdinalSample]) -> dict[str, list[Pairs]]:
+    found: dict[str, list[Pairs]] = {name: [] for name in predictors}
+    for sample in samples:
+        if not isinstance(sample, OrdinalSample):
+            raise InputError("data", type(sample).__name__, "pairs of points whose order is known")
+        points, relation = sample.points[0].numpy(), sample.relation[0].numpy()
+        for name, predict in predictors.items():
+            found[name].append((differences(predict(sample), points), relation))
+    return found
 
 
 def score_focus(predictors: dict[str, Predictor], samples: Iterable[FocalStackSample]) -> dict[str, dict[str, float]]:

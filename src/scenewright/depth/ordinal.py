@@ -17,6 +17,8 @@ from torch import Tensor
 from scenewright.errors import InputError
 
 Vector = NDArray[np.floating]
+Pairs = tuple[Vector, NDArray[np.integer]]
+"""Of one image: first minus second value of each pair (P,), and its relation (P,)."""
 THRESHOLDS = np.arange(0.11, 1.505, 0.01)
 """Among these the official code chooses the difference below which two points count as equally far."""
 
@@ -95,7 +97,14 @@ def wkdr(difference: Vector, relation: NDArray[np.integer], threshold: float) ->
     return {name: float(wrong[kind].mean()) for name, kind in kinds.items() if kind.any()}
 
 
-def choose_threshold(images: Iterable[tuple[Vector, NDArray[np.integer]]]) -> float:
+def mean_wkdr(images: Iterable[Pairs], threshold: float) -> dict[str, float]:
+    """`wkdr` of each image, then the mean over the images; one without pairs of a kind does not count for that kind."""
+    scores = [wkdr(difference, relation, threshold) for difference, relation in images]
+    kinds = [k for k in ("WKDR", "WKDR_eq", "WKDR_neq") if any(k in s for s in scores)]
+    return {k: float(np.mean([s[k] for s in scores if k in s])) for k in kinds}
+
+
+def choose_threshold(images: Iterable[Pairs]) -> float:
     """The threshold that makes the larger of the mean WKDR_eq and WKDR_neq least; on validation images only.
 
     Args:
@@ -111,9 +120,9 @@ def choose_threshold(images: Iterable[tuple[Vector, NDArray[np.integer]]]) -> fl
     return float(min(THRESHOLDS, key=lambda threshold: _worst(pairs, float(threshold))))
 
 
-def _worst(pairs: list[tuple[Vector, NDArray[np.integer]]], threshold: float) -> float:
-    scores = [wkdr(difference, relation, threshold) for difference, relation in pairs]
-    return max(float(np.mean([s[k] for s in scores if k in s])) for k in ("WKDR_eq", "WKDR_neq"))
+def _worst(pairs: list[Pairs], threshold: float) -> float:
+    means = mean_wkdr(pairs, threshold)
+    return max(means["WKDR_eq"], means["WKDR_neq"])
 
 
 def ordinal_figures(depth: Vector, points: NDArray[np.integer], relation: NDArray[np.integer]) -> dict[str, float]:

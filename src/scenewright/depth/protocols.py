@@ -57,6 +57,7 @@ CONFIDENCE = (
     Metric("AbsRel least sure quarter"),
     Metric("surest / least sure"),
 )
+RELATIONS = (Metric("WKDR"), Metric("WKDR_eq"), Metric("WKDR_neq"))
 ORDINAL = (Metric("WHDR"), Metric("WHDR same row"), Metric("WHDR other rows"))
 CAP_M = 10.0
 _NOTES = "Means over images of per-image figures; 'scaled' columns after one factor per image."
@@ -69,7 +70,8 @@ class Measure:
 
     Args:
         protocol: what the results are stored with.
-        kind: "depth", "borders" (depth where objects end), "confidence", "ordinal" or "focus".
+        kind: "depth", "borders" (depth where objects end), "confidence", "ordinal", "relations" (ordinal, where pairs
+            may be equally far) or "focus".
         crop: a name in `crops.CROPS`.
         cap_m: truth from there on does not count, predictions are clamped to it.
         scaling: "none", "median", or "both": then figures after it are called "... scaled".
@@ -230,6 +232,16 @@ _FIELD = (
         "diw-wkdr", "Depth in the Wild", "its test list", ORDINAL,
         "Share of pairs in the wrong order, a tie being wrong (WKDR at threshold 0); read at the original size.",
         kind="ordinal", cap_m=math.inf, scaling="none",
+    ),
+    _measure(
+        "nyu-wkdr", "NYU Depth v2, pairs of points of Chen et al.", "the official 654 of testing", RELATIONS,
+        "Wrong share of an image's pairs, of its equal (eq) and its other pairs (neq), then means over images. With z "
+        "the map before any scale is given to it, larger being farther, A is said to be farther where z_A - z_B > t, "
+        "nearer where it is < -t, else equal. t of 0.11, 0.12 ... 1.50 makes the larger of WKDR_eq and WKDR_neq least "
+        "on validation images, which are shown whole, and is then kept. Test pictures lose rows and columns 1 to 9 and "
+        "the last 10, are stretched to the network's size, the map is stretched back, its border repeated outwards "
+        "and read at the original size.",
+        kind="relations", cap_m=math.inf, scaling="none", items=654,
     ),
     _measure(
         "ddff-12scene", "DDFF 12-Scene", "validation stacks, whole", FOCUS,

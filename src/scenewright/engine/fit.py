@@ -28,6 +28,7 @@ from scenewright.engine import schedule
 from scenewright.engine.config import to_data
 from scenewright.engine.log import Display, MetricsLog
 from scenewright.engine.method import Method, Stage, evaluating
+from scenewright.engine.origin import origin_of, with_origin
 from scenewright.engine.resume import Position, State
 from scenewright.engine.sampling import Batches, Plan, derive
 from scenewright.engine.schedule import Average, Plateau
@@ -65,6 +66,7 @@ def fit(
     validate_every: int = 1000,
     max_steps: int | None = None,
     rate: float = 1.0,
+    start: str | Path | None = None,
     resume: bool = True,
     save_every: float = 120.0,
     log_every: int = 10,
@@ -83,6 +85,7 @@ def fit(
             every `validate_every` steps and at the end of each stage.
         max_steps: shortens every stage to at most so many steps.
         rate: factor on every stage's learning rate, below 1 to go on from trained weights.
+        start: the stored weights that the method was loaded with, a name or a folder; their record goes into the card.
         resume: go on where an earlier run in `run_dir` stopped; False starts over.
         save_every, log_every: seconds between stored states; steps whose means make a line of the log.
 
@@ -99,13 +102,14 @@ def fit(
         raise InputError("rate", rate, "above 0, at most 100")
     stages = tuple(replace(s, lr=s.lr * rate) for s in _stages(method, datasets, preset, max_steps, devices))
     record = _record(preset, seed, precision, stages, datasets)
-    fingerprint = {"method": method.card.name, "config": to_data(method.config), **record}
+    origin = None if start is None else origin_of(start)
+    fingerprint = _fingerprint(method, record, origin)
     cadence = _Cadence(validate_every, save_every, log_every)
     run = _Run(method, stages, Path(run_dir), seed, workers, devices, precision, validate, cadence, quiet, fingerprint)
     with _alone(run), Stopper() as stopper, _generators_kept(), _quiet_lightning():
         figures = _train(run, datasets, stopper, resume)
         if run.rank == 0:
-            save(method, run.folder / "weights", training={**record, "figures": figures})
+            save(method, run.folder / "weights", training=with_origin({**record, "figures": figures}, origin))
     return run.folder / "weights"
 
 
@@ -187,6 +191,12 @@ def _record(
         "steps": sum(stage.steps for stage in stages),
         "data": {name: {"items": len(d), **dict(getattr(d, "record", {}))} for name, d in used.items()},
     }
+
+
+def _fingerprint(method: Method[Any], record: Mapping[str, Any], origin: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What two runs must have in common to be one."""
+    start = {} if origin is None else {"start": origin["weights_sha256"]}
+    return {"method": method.card.name, "config": to_data(method.config), **record, **start}
 
 
 def _train(run: _Run, datasets: Mapping[str, Any], stopper: Stopper, resume: bool) -> Mapping[str, float]:

@@ -49,7 +49,7 @@ def save(method: Method[Any], folder: str | Path, *, training: Mapping[str, Any]
         method: what to store; its training state is left as it is.
         folder: where to.
         training: how the weights came about, as JSON data without dates: the data (description, hash, seed,
-            licences), seed, stages, steps and figures.
+            licences), seed, stages, steps and figures, and the training before it as "start" (`origin.with_origin`).
         half: store kernels and matrices as float16 (half the bytes, three digits); vectors, i.e. biases, norms and
             running statistics, stay float32, since small variances would underflow.
 

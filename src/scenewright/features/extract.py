@@ -92,18 +92,13 @@ def _part(name: str) -> Any:
         raise InputError("features", f"{name!r} ({error.found})", f"one of {known}, or a folder of weights") from None
     if not isinstance(method, Detector | Describer):
         raise InputError("features", f"{name!r}, a method for {method.card.task}", "one that detects or describes")
-    ready(method.eval())
+    prepare(method.eval(), lambda: _use(method))
     return method
 
 
-@torch.no_grad()
-def ready(method: Any) -> None:
-    """Make a features network ready for prediction alone, in place; see `nn.inference.prepare`."""
+def _use(method: Any) -> None:
+    """Let it do all it can on a picture of noise, which has points everywhere."""
     image = torch.rand(1, 3, 128, 160, generator=torch.Generator().manual_seed(0))
-
-    def use() -> None:
-        found = method.detect(image, 16) if isinstance(method, Detector) else CLASSICAL["fast"]().detect(image, 16)
-        if isinstance(method, Describer):
-            method.describe(image, found)
-
-    prepare(method, use)
+    found = method.detect(image, 16) if isinstance(method, Detector) else CLASSICAL["fast"]().detect(image, 16)
+    if isinstance(method, Describer):
+        method.describe(image, found)

@@ -13,6 +13,8 @@ from scenewright.data.readers import KINDS, open_reader, reader_fingerprint, rec
 from scenewright.data.sequences import layout_name, open_sequence
 from scenewright.depth.data import disparity_order, reader_samples, room_samples, sample_of, sequence_samples
 from scenewright.depth.worlds_data import Lens, focal_samples, ordinal_samples, pair_samples
+from scenewright.errors import InputError
+from scenewright.files import sha256
 from scenewright.worlds.dataset import RoomFrames
 from scenewright.worlds.shards import Views
 from scenewright.worlds.stereo import PairFrames
@@ -82,6 +84,29 @@ def source_fingerprint(source: str, every: int, options: Mapping[str, Any] | Non
         return _frames(world, source).fingerprint(every)
     reader = reader_of(source, options)
     return open_sequence(source, every=every).fingerprint() if reader is None else reader_fingerprint(reader, every)
+
+
+def check_apart(source: str, other: str, options: Mapping[str, Any] | None = None) -> None:
+    """Refuse two sources that hold one file, or are one rendered split: what chooses must not be what is measured on.
+
+    Args:
+        source, other: as in `samples_of`; `options` are those of the first.
+
+    Raises:
+        InputError: they share something.
+    """
+    readers = reader_of(source, options), reader_of(other)
+    if None in readers:
+        first, second = {source_fingerprint(source, 1, options)}, {source_fingerprint(other, 1)}
+    else:
+        first, second = (_contents(reader) for reader in readers if reader is not None)
+    if shared := len(first & second):
+        raise InputError(other, f"{shared} files that {source} holds, too", "pictures that are not measured on")
+
+
+def _contents(reader: Reader[Any]) -> set[str]:
+    paths = {path for index in range(len(reader)) for path in reader.files(index)}
+    return {sha256(path) for path in paths if path.is_file()}  # an absent one is refused when it is read
 
 
 def training_maps(source: str | Path) -> Iterator[Any]:

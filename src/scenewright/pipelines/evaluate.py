@@ -11,18 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scenewright.data.fingerprint import fingerprint
 from scenewright.depth.baselines import HeightPrior, MeanMap, constant_depth, lower_is_nearer, sgbm_depth
 from scenewright.depth.crops import restricted
+from scenewright.depth.depth_in_the_wild import DepthInTheWildConfig
 from scenewright.depth.evaluate import (
     Predictor,
     Scores,
     label_iou,
     method_predictor,
+    ordinal_predictor,
     score,
     score_borders,
     score_confidence,
     score_focus,
     score_order,
+    score_relations,
 )
 from scenewright.depth.focus import variance_of_laplacian
 from scenewright.depth.protocols import MEASURES, Measure, unnamed
@@ -30,7 +34,7 @@ from scenewright.depth.task import FocalStackSample, OrdinalSample, StereoSample
 from scenewright.engine.config import from_text
 from scenewright.engine.scoreboard import measured, read_all, store
 from scenewright.errors import InputError
-from scenewright.pipelines.data_sources import samples_of, source_fingerprint, training_maps
+from scenewright.pipelines.data_sources import check_apart, samples_of, source_fingerprint, training_maps
 from scenewright.pipelines.sheet import write_sheet
 from scenewright.pipelines.sources import NO_WEIGHTS, NamedMethod, depth_method
 
@@ -71,6 +75,7 @@ def evaluate(
     files: Path | None = None,
     split: str | None = None,
     changes: Sequence[str] = (),
+    threshold_from: str | None = None,
 ) -> Evaluation:
     """Score weights on a source with truth.
 
@@ -87,10 +92,11 @@ def evaluate(
         files: the list of frames of a KITTI split.
         split: of a data set that has several; a protocol sets its own.
         changes: fields of the Config that predict otherwise with the same weights, as `name=value`; needs a label.
+        threshold_from: validation data that a protocol of relations chooses its threshold on, as `source`.
 
     Raises:
-        InputError: no such protocol, results without one or of another number of items, or a method that cannot use
-            the data.
+        InputError: no such protocol, results without one or of another number of items, a method that cannot use
+            the data, or validation data that are missing, not asked for, or measured on.
     """
     if protocol is not None and protocol not in MEASURES:
         raise InputError("--protocol", repr(protocol), f"one of {', '.join(MEASURES)}")
@@ -99,13 +105,15 @@ def evaluate(
     how = MEASURES[protocol] if protocol else None
     options = {"files": files, "split": split, **(how.options if how else {})}
     how = how or unnamed(_kind_of(next(samples_of(source, 1, "depth", options), None)), every)
-    data = _Data(source, how.every, how.kind, options)
+    data = _Data(source, how.every, how.kind, options, threshold_from)
+    data.check_threshold()
     first = data.first()
     name, named = _named(name, changes)
     kept = _kept(how, data, results)
     trivial = _trivial(first, how, None if {"mean-map", "image-height"} <= kept.keys() else mean_from)
     beside = {row: predict for row, predict in trivial.items() if row != name and row not in kept}
-    predictors = {name: method_predictor(named.method, named.task == "focus"), **beside}
+    predictor = ordinal_predictor if how.kind == "relations" else method_predictor
+    predictors = {name: predictor(named.method, named.task == "focus"), **beside}
     found = _measured(name, named, data, how, predictors)
     if results is not None:
         _store(name, named, how, found, data.fingerprint(), results)
@@ -146,6 +154,19 @@ class _Data:
     every: int
     kind: str
     options: Mapping[str, Any]
+    threshold_from: str | None = None
+
+    def check_threshold(self) -> None:
+        """Raise InputError unless there is validation data where a threshold is chosen, and they are other data."""
+        if (self.kind == "relations") != (self.threshold_from is not None):
+            expected = "nothing: no threshold is chosen" if self.threshold_from else "validation pairs to choose it on"
+            raise InputError("--threshold-from", self.threshold_from or "nothing", expected)
+        if self.threshold_from is not None:
+            check_apart(self.source, self.threshold_from, self.options)
+
+    def validation(self) -> Iterator[Any]:
+        """The items that the threshold is chosen on."""
+        return samples_of(self.threshold_from or self.source, 1, self.kind)
 
     def __iter__(self) -> Iterator[Any]:
         return samples_of(self.source, self.every, self.kind, self.options)
@@ -159,7 +180,11 @@ class _Data:
         return found
 
     def fingerprint(self) -> str:
-        return source_fingerprint(self.source, self.every, self.options)
+        """Of all that figures depend on: what chose the threshold, too."""
+        own = source_fingerprint(self.source, self.every, self.options)
+        if self.threshold_from is None:
+            return own
+        return fingerprint([own, source_fingerprint(self.threshold_from, 1)])
 
 
 def _kind_of(sample: Any) -> str:
@@ -183,6 +208,9 @@ class _Counted:
 def _measured(name: str, named: NamedMethod, data: _Data, how: Measure, predictors: dict[str, Predictor]) -> Evaluation:
     if how.kind == "ordinal":
         return Evaluation(score_order(predictors, data), items=sum(1 for _ in data))
+    if how.kind == "relations":
+        pairs = _Counted(data)
+        return Evaluation(score_relations(predictors, data.validation(), pairs), items=pairs.count)
     if how.kind == "focus":
         return Evaluation(score_focus(predictors, data), items=sum(1 for _ in data))
     items = _Counted(restricted(data, how.crop, how.cap_m))
@@ -211,6 +239,8 @@ def _trivial(first: Any, how: Measure, mean_from: str | Path | None) -> dict[str
         found |= {"middle-of-focus": _middle_of_focus, "variance-of-laplacian": _sharpest}
     if how.kind == "ordinal":
         found["lower-is-nearer"] = lambda sample: lower_is_nearer(_size(sample))
+    if how.kind == "relations":
+        found["lower-is-nearer"] = lambda sample: _lower_is_nearer_m(_size(sample))
     if mean_from is not None:
         mean, height = MeanMap(), HeightPrior()
         for depth_m in training_maps(mean_from):
@@ -221,6 +251,12 @@ def _trivial(first: Any, how: Measure, mean_from: str | Path | None) -> dict[str
     if isinstance(first, StereoSample):
         found["sgbm"] = _matched
     return found
+
+
+def _lower_is_nearer_m(size: tuple[int, int]) -> NDArray[np.float32]:
+    """The order by height with the deviation of NYU's depth, so that the thresholds that are tried mean something."""
+    order = lower_is_nearer(size)
+    return order * np.float32(DepthInTheWildConfig.paper().deviation_m / order.std())
 
 
 def _size(sample: Any) -> tuple[int, int]:
@@ -252,9 +288,10 @@ def _store(name: str, named: NamedMethod, how: Measure, found: Evaluation, finge
     data = {"items": found.items, "sha256": fingerprint}
     for row, figures in found.figures.items():
         own = row == name and named.sha256 != NO_WEIGHTS  # what has no weights is a baseline by whatever name it came
+        chosen = {"threshold": figures["threshold"]} if "threshold" in figures else {}
         result = measured(
-            protocol, named.name if own else row, figures, weights_sha256=named.sha256 if own else "", data=data,
-            baseline=not own,
+            protocol, named.name if own else row, figures, weights_sha256=named.sha256 if own else "",
+            data={**data, **chosen}, baseline=not own,
         )  # fmt: skip
         store(result, root)
 

@@ -88,18 +88,16 @@ def depth_method(option: str, name: str, device: str = "cpu", tasks: tuple[str, 
     method: Any = load(name)
     if method.card.task not in tasks:
         raise InputError(option, f"{method.card.name}, a method for {method.card.task}", "a depth method")
-    ready(method.eval().to(device))
+    prepare(method.eval().to(device), lambda: method(_blank(method)))
     labelled = bool(getattr(method.config, "classes", 0))
     return NamedMethod(method, method.card.name, method.card.scale, digest(name), labelled, method.card.task)
 
 
-def ready(method: Any) -> None:
-    """Make a depth network ready for prediction alone, in place; see `nn.inference.prepare`."""
+def _blank(method: Any) -> torch.Tensor:
+    """A black picture, or a stack of them, of the size of the network's input and on its device."""
     width, height = method.config.input_size
     stack = (method.config.slices,) if method.card.task == "focus" else ()
-    picture = torch.zeros(1, *stack, 3, height, width, device=next(method.parameters()).device)
-    with torch.no_grad():
-        prepare(method, lambda: method(picture))
+    return torch.zeros(1, *stack, 3, height, width, device=next(method.parameters()).device)
 
 
 def choose_depth(name: str, sequence: Sequence, device: str = "cpu") -> ChosenDepth:

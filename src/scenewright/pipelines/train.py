@@ -42,7 +42,8 @@ def train(
         preset, seed: of the method; of order and augmentation.
         steps: shorten every stage to at most so many steps.
         trunk: safetensors of an ImageNet trunk, as `scenewright convert` writes them.
-        start: begin from these weights (a name or folder) instead of fresh ones.
+        start: begin from these weights (a name or folder) instead of fresh ones; their record and licences go into
+            the new card.
         rate: factor on the learning rates, below 1 to go on from trained weights.
         options: fields of the method's Config that differ from the preset, as `name=value`: its ablations.
         threads: of torch; None leaves its choice.
@@ -65,7 +66,7 @@ def train(
     datasets = {name: source.build(folder, model.config) for name, source in sources.items()}
     return fit(
         model, datasets, run_dir, preset=preset, seed=seed, precision=precision, max_steps=steps, rate=rate,
-        resume=resume, validate=_validation(folder, names[-1], model), validate_every=500, quiet=quiet,
+        start=start, resume=resume, validate=_validation(folder, names[-1], model), validate_every=500, quiet=quiet,
     )  # fmt: skip
 
 

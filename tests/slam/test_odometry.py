@@ -11,7 +11,7 @@ import pytest
 from scenewright.geometry.camera import Camera
 from scenewright.slam import hypotheses, image, rigid
 from scenewright.slam.config import HypothesesConfig, OdometryConfig
-from scenewright.slam.odometry import Odometry, View
+from scenewright.slam.odometry import Odometry, View, steadied
 from scenewright.slam.types import NetworkDepth
 from slam_room import BoxRoom, look
 
@@ -306,3 +306,38 @@ def test_only_a_run_of_views_frame_by_frame_makes_a_camera_brisk(views: list) ->
     for gap, brisk in ((1, True), (3, False)):
         odometry.views = [replace(last, index=gap * n) for n in range(6)]
         assert odometry._brisk() is brisk
+
+
+def _away(T: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """The left twist that takes one (3, 4) pose to another."""
+    first, last = (np.vstack([pose, [0, 0, 0, 1]]) for pose in (T, goal))
+    return rigid.log(last @ rigid.inverse(first))
+
+
+def test_a_prediction_counts_where_corners_leave_the_pose_open() -> None:
+    """The mean of two poses by their information: all, nothing, halfway, and each direction by itself."""
+    T = rigid.exp(np.array([0.1, -0.2, 0.3, 0.1, 0.2, -0.1]))[:3]
+    away = np.array([0.04, 0.02, 0.0, 0.0, 0.03, 0.01])
+    prediction = (rigid.exp(away) @ np.vstack([T, [0, 0, 0, 1]]))[:3]
+    sd = np.array([0.01, 0.01, 0.01, 0.03, 0.03, 0.03])
+    information = np.diag(1 / sd**2)
+    np.testing.assert_allclose(_away(T, steadied(T, 1e9 * information, prediction, sd)), 0, atol=1e-9)
+    np.testing.assert_allclose(_away(T, steadied(T, 1e-9 * information, prediction, sd)), away, atol=1e-9)
+    halfway = (rigid.exp(away / 2) @ np.vstack([T, [0, 0, 0, 1]]))[:3]
+    np.testing.assert_allclose(steadied(T, information, prediction, sd), halfway, atol=1e-12)
+    open_to_the_side = information * np.where(np.arange(6) == 0, 1e-9, 1e9)[:, None]
+    found = _away(T, steadied(T, open_to_the_side, prediction, sd))
+    np.testing.assert_allclose(found, [away[0], 0, 0, 0, 0, 0], atol=1e-9)
+
+
+def test_fewer_corners_do_beside_a_prediction(views: list) -> None:
+    odometry = walk(views, OdometryConfig(flow_px=6.0), frames=2)
+    T = odometry.views[-1].T_cam_world
+    odometry.known[:] = False
+    odometry.known[odometry.views[-1].ids[:18]] = True
+    alone = odometry._try(views[2][1], odometry.views[-1], odometry._guess(odometry.views[-1], T), T, None)
+    sd = np.array([0.05, 0.05, 0.05, 0.03, 0.03, 0.03])
+    beside = odometry._try(views[2][1], odometry.views[-1], odometry._guess(odometry.views[-1], T), T, sd)
+    assert alone is None
+    assert beside is not None
+    assert _error(beside.T_cam_world, views[2][0])[0] < 0.06

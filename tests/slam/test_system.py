@@ -150,7 +150,7 @@ def test_a_lost_camera_does_not_go_on_by_looks_alone(clip: tuple, monkeypatch: p
     slam = CnnSlam(CAMERA, NoisyDepth(depths))
     for frame in frames[:15]:
         slam.push(frame)
-    monkeypatch.setattr(Odometry, "pose", lambda self, image, T: None)
+    monkeypatch.setattr(Odometry, "pose", lambda self, image, T, sd: None)
     monkeypatch.setattr(Relocaliser, "locate", lambda self, image, camera: None)
     assert slam.push(frames[15]).status is Status.OK  # at most for as long as nothing was missed
     blank = replace(frames[16], image=np.zeros_like(frames[16].image))

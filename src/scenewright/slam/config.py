@@ -154,7 +154,7 @@ class OdometryConfig:
         flow_px: median flow since the last view that, or the next frame's, asks for a new one.
         survival: so does a smaller share of tracks.
         window: newest views that move in a local bundle adjustment. fixed: older ones that hold them.
-        minimum_inliers: fewest corners that make a pose.
+        minimum_inliers, predicted_inliers: fewest corners that make a pose, alone and beside a prediction.
         prior_sd: standard deviation of a network's log depth per corner where `corners` have one, after alignment with
             the map; large, since the errors of neighbouring corners are one and the same, and less where there are
             fewer. Independent sources count by their own.
@@ -180,6 +180,7 @@ class OdometryConfig:
     window: int = 12
     fixed: int = 12
     minimum_inliers: int = 20
+    predicted_inliers: int = 12
     prior_sd: float = 0.5
     parallax_deg: float = 1.0
     reuse_px: float = 8.0

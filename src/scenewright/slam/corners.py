@@ -15,6 +15,12 @@ Array = NDArray[np.float64]
 Grey8 = NDArray[np.uint8]
 BORDER = 16
 """Corners nearer to the border than this have no descriptor."""
+NOISE = 5.0
+"""A corner is at least so many times as strong (Shi and Tomasi's lesser eigenvalue) as a fifth of the picture are at
+most: that is what noise makes of plain surfaces.
+"""
+QUALITY = 0.001, 0.01
+"""Least and most share of the strongest corner's that this may come to: some pictures have no plain surface."""
 ENOUGH = 0.6
 """Share of the corners found that, once placed by the narrow window, do without the others."""
 
@@ -42,12 +48,20 @@ def detect(image: Grey8, count: int, spacing_px: int, avoid: NDArray[np.float32]
     mask[BORDER:-BORDER, BORDER:-BORDER] = 255
     for x, y in [] if avoid is None else avoid:
         cv2.circle(mask, (round(float(x)), round(float(y))), spacing_px, 0, -1)
-    found = cv2.goodFeaturesToTrack(image, count, 0.001, spacing_px, mask=mask, blockSize=5) if count > 0 else None
+    mask[weak(image)] = 0
+    found = cv2.goodFeaturesToTrack(image, count, 1e-6, spacing_px, mask=mask, blockSize=5) if count > 0 else None
     if found is None:
         return Corners(np.zeros((0, 2), np.float32), np.zeros((0, 32), np.uint8))
     pixels = found.reshape(-1, 2)
     pixels = cv2.cornerSubPix(image, pixels.copy(), (2, 2), (-1, -1), (cv2.TERM_CRITERIA_COUNT, 5, 0.01))
     return describe(image, pixels)
+
+
+def weak(image: Grey8) -> NDArray[np.bool_]:
+    """(H, W) where no corner is; see `NOISE`."""
+    strength = cv2.cornerMinEigenVal(image, 5)
+    least, most = (share * float(strength.max()) for share in QUALITY)
+    return np.asarray(strength <= np.clip(NOISE * np.percentile(strength[::2, ::2], 20), least, most))
 
 
 def follow(

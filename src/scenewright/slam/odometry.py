@@ -80,8 +80,12 @@ class Odometry:
         self.template: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
 
     # ---- every frame ------------------------------------------------------------------------------------------------
-    def pose(self, image: NDArray[np.uint8], T_prediction: Array) -> Posed | None:
-        """Pose an (H, W) uint8 grey image near a predicted T_cam_world; None where too few corners agree."""
+    def pose(self, image: NDArray[np.uint8], T_prediction: Array, sd: Array | None = None) -> Posed | None:
+        """Pose an (H, W) uint8 grey image near a predicted T_cam_world; None where too few corners agree.
+
+        Args:
+            sd: (6,) standard deviation of the prediction as a twist, metres and radians; None leaves it to the corners.
+        """
         view = self.views[-1]
         guess = self._guess(view, T_prediction)
         for attempt in range(3):
@@ -92,28 +96,33 @@ class Odometry:
                 if T is None:
                     return None
                 guess = self._guess(view, T)
-                T_prediction = T
-            found = self._try(image, view, guess, T_prediction)
+                T_prediction, sd = T, None
+            found = self._try(image, view, guess, T_prediction, sd)
             if found is not None:
                 return found
         return None
 
-    def _try(self, image: NDArray[np.uint8], view: View, guess: NDArray[np.float32], T: Array) -> Posed | None:
+    def _try(
+        self, image: NDArray[np.uint8], view: View, guess: NDArray[np.float32], T: Array, sd: Array | None
+    ) -> Posed | None:
         pixels, ok = self._follow(image, view, guess)
         known = ok & self.known[view.ids]
-        if known.sum() < self.config.minimum_inliers:
+        least = self.config.minimum_inliers if sd is None else self.config.predicted_inliers
+        if known.sum() < least:
             return None
         X, seen = self.points[view.ids[known]], pixels[known].astype(np.float64)
-        T_new, errors, _ = bundle.pose_only(T, X, seen, self.intrinsics)
+        T_new, errors, H = bundle.pose_only(T, X, seen, self.intrinsics)
         inlying = errors < OUTLIER_PX
-        if inlying.sum() < max(self.config.minimum_inliers, 0.5 * known.sum()):
+        if inlying.sum() < max(least, 0.5 * known.sum()):
             ransac = self._ransac(X, seen)
             if ransac is None:
                 return None
-            T_new, errors, _ = bundle.pose_only(ransac, X, seen, self.intrinsics)
+            T_new, errors, H = bundle.pose_only(ransac, X, seen, self.intrinsics)
             inlying = errors < OUTLIER_PX
-            if inlying.sum() < max(self.config.minimum_inliers, 0.3 * known.sum()):
+            if inlying.sum() < max(least, 0.3 * known.sum()):
                 return None
+        if sd is not None:
+            T_new = steadied(T_new, H / _variance(errors[inlying]), T, sd)
         keep = ok.copy()
         keep[np.flatnonzero(known)[~inlying]] = False
         flow = np.linalg.norm(pixels[keep] - view.pixels[keep], axis=1)
@@ -332,8 +341,7 @@ class Odometry:
             seen = self.known[view.ids]
             T, X, pixels = view.T_cam_world, self.points[view.ids[seen]], view.pixels[seen]
             errors = np.minimum(bundle.reprojection_errors(T, X, pixels, self.intrinsics), OUTLIER_PX)
-            variance = CORRELATED**2 * max(float(np.mean(errors**2)), bundle.LEAST_SD_PX**2) if len(X) else 1.0
-            information = bundle.pose_information(T, X, pixels, self.intrinsics) / variance
+            information = bundle.pose_information(T, X, pixels, self.intrinsics) / _variance(errors)
             total += np.linalg.inv(information + 1e-3 * np.eye(6))
         return total
 
@@ -484,3 +492,21 @@ class Odometry:
             if not keep.all():
                 view.ids, view.pixels = view.ids[keep], view.pixels[keep]
                 view.log_depth, view.depth_weight = view.log_depth[keep], view.depth_weight[keep]
+
+
+def steadied(T: Array, information: Array, T_prediction: Array, sd: Array) -> Array:
+    """A pose drawn towards its prediction as far as corners leave it open: the mean of both by their information.
+
+    Args:
+        T, T_prediction: (3, 4) T_cam_world. information: (6, 6) on the left twist of T. sd: (6,) of the prediction's.
+    """
+    bottom = np.array([[0, 0, 0, 1.0]])
+    away = rigid.log(np.vstack([T_prediction[:3], bottom]) @ rigid.inverse(np.vstack([T, bottom])))
+    prior = np.diag(1 / np.square(sd))
+    step = np.asarray(np.linalg.solve(information + prior, prior @ away), np.float64)
+    return (rigid.exp(step) @ np.vstack([T, bottom]))[:3]
+
+
+def _variance(errors_px: Array) -> float:
+    """Of a corner's place in what corners say together, pixels squared; see `CORRELATED`."""
+    return CORRELATED**2 * max(float(np.mean(errors_px**2)), bundle.LEAST_SD_PX**2) if len(errors_px) else 1.0

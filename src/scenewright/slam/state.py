@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scenewright.errors import FormatError
 from scenewright.geometry.camera import Camera
-from scenewright.slam import hypotheses, refinement, tracking
+from scenewright.slam import hypotheses, refinement, rigid, tracking
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
 from scenewright.slam.exposure import Exposure
@@ -132,6 +132,13 @@ class Motion:
     since_keyframe: int = 0
     lost_since_s: float | None = None
     segment: int = 0
+
+    def prediction_sd(self) -> Array:
+        """(6,) by how much the next motion's twist may differ from the last one's, metres and radians: half of it and a
+        little, for hands are unsteady.
+        """
+        twist = rigid.log(rigid.orthonormalise(self.velocity))
+        return np.repeat([0.01 + 0.5 * np.linalg.norm(twist[:3]), 0.03 + 0.5 * np.linalg.norm(twist[3:])], 3)
 
 
 def text_array(value: Any) -> NDArray[np.uint8]:

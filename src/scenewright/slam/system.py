@@ -142,7 +142,7 @@ class CnnSlam:
         posed = None
         if self._odometry is not None:
             prediction = motion.velocity @ motion.T_frame_keyframe @ rigid.inverse(T_wk)
-            posed = self._odometry.pose(picture.grey8, rigid.orthonormalise(prediction)[:3])
+            posed = self._odometry.pose(picture.grey8, rigid.orthonormalise(prediction)[:3], motion.prediction_sd())
         if posed is not None:
             T = rigid.orthonormalise(np.vstack([posed.T_cam_world, _BOTTOM]) @ T_wk)
             return self._run(active, picture, T)._replace(T_frame_keyframe=T, ok=True), posed

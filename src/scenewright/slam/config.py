@@ -235,14 +235,14 @@ class SweepConfig:
     """
 
     enabled: bool = True
-    width: int = 160
+    width: int = 240
     reach: float = 0.3
     steps: int = 12
-    views: int = 4
-    best: int = 2
+    views: int = 8
+    best: int = 4
     baseline: float = 0.12
     angle_deg: float = 18.0
-    window: int = 5
+    window: int = 7
     noise: float = 9.0
     prior: float = 0.01
     small_jump: float = 0.1

@@ -10,8 +10,10 @@ import pytest
 
 from scenewright.geometry.camera import Camera
 from scenewright.slam import hypotheses, image, rigid
+from scenewright.slam.adjusting import adjust_all, adjust_window, free_scales, problem_of
 from scenewright.slam.config import HypothesesConfig, OdometryConfig
-from scenewright.slam.odometry import Odometry, View, steadied
+from scenewright.slam.corner_map import View
+from scenewright.slam.odometry import Odometry, steadied
 from scenewright.slam.types import NetworkDepth
 from slam_room import BoxRoom, look
 
@@ -46,8 +48,8 @@ def walk(views: list, config: OdometryConfig, factor: float = 1.0, frames: int =
         T = posed.T_cam_world
         if odometry.wants_view(posed):
             odometry.add_view(n, views[n][1], T, posed)
-            odometry.adjust_window()
-            T = odometry.views[-1].T_cam_world
+            adjust_window(odometry.map, odometry.config)
+            T = odometry.map.views[-1].T_cam_world
     return odometry
 
 
@@ -58,37 +60,37 @@ def _error(T: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
 
 def test_true_depth_gives_true_poses(views: list) -> None:
     odometry = walk(views, OdometryConfig())
-    assert len(odometry.views) >= 4
-    for view in odometry.views[1:]:
+    assert len(odometry.map.views) >= 4
+    for view in odometry.map.views[1:]:
         moved, turned = _error(view.T_cam_world, views[view.index][0])
         assert moved < 0.012
         assert turned < 0.005
-    z = odometry.points[odometry.views[0].ids][:, 2]
-    x, y = np.rint(odometry.views[0].pixels).astype(int).T
-    known = odometry.known[odometry.views[0].ids]
+    z = odometry.map.points[odometry.map.views[0].ids][:, 2]
+    x, y = np.rint(odometry.map.views[0].pixels).astype(int).T
+    known = odometry.map.known[odometry.map.views[0].ids]
     assert np.median(np.abs(z[known] / views[0][2][y, x][known] - 1)) < 0.02
 
 
 def test_scale_comes_from_the_network(views: list) -> None:
     """All depths half as large: everything half as large."""
     odometry = walk(views, OdometryConfig(), factor=0.5)
-    last = odometry.views[-1]
+    last = odometry.map.views[-1]
     true = views[last.index][0]
     assert np.linalg.norm(last.T_cam_world[:, 3]) / np.linalg.norm(true[:3, 3]) == pytest.approx(0.5, rel=0.05)
 
 
 def test_later_depth_is_aligned_with_the_map(views: list) -> None:
     odometry = walk(views, OdometryConfig())
-    number = len(odometry.views) - 1
-    shift = odometry.add_depth(number, NetworkDepth(1.3 * views[odometry.views[number].index][2]))
+    number = len(odometry.map.views) - 1
+    shift = odometry.add_depth(number, NetworkDepth(1.3 * views[odometry.map.views[number].index][2]))
     assert shift == pytest.approx(-np.log(1.3), abs=0.03)
-    assert odometry.known[odometry.views[number].ids].all()
+    assert odometry.map.known[odometry.map.views[number].ids].all()
 
 
 def test_a_depth_camera_gives_way_to_the_map_by_its_own_error(views: list) -> None:
     odometry = walk(views, OdometryConfig())
-    number = len(odometry.views) - 1
-    depth = (1.3 * views[odometry.views[number].index][2]).astype(np.float32)
+    number = len(odometry.map.views) - 1
+    depth = (1.3 * views[odometry.map.views[number].index][2]).astype(np.float32)
     certain = NetworkDepth(depth, np.full_like(depth, 1e-3), independent=True)
     assert odometry.add_depth(number, certain) == pytest.approx(0, abs=1e-3)
     equal = NetworkDepth(depth, np.full_like(depth, odometry.densify.map_scale_sd), independent=True)
@@ -101,10 +103,10 @@ def test_only_independent_depth_keeps_its_weight_in_the_end(views: list) -> None
         odometry = walk(views, OdometryConfig())
         depth = views[0][2]
         odometry.add_depth(0, NetworkDepth(depth, np.full_like(depth, 0.02), independent=independent))
-        every = np.arange(len(odometry.views))
-        ids = np.unique(np.concatenate([view.ids for view in odometry.views]))
-        local, _ = odometry._problem(every, 1, ids, 1.0)
-        whole, _ = odometry._problem(every, 1, ids, 0.2)
+        every = np.arange(len(odometry.map.views))
+        ids = np.unique(np.concatenate([view.ids for view in odometry.map.views]))
+        local, _ = problem_of(odometry.map, every, 1, ids, 1.0)
+        whole, _ = problem_of(odometry.map, every, 1, ids, 0.2)
         weighted = local.observations.depth_weight > 0
         assert weighted.sum() > 50
         ratio = whole.observations.depth_weight[weighted] / local.observations.depth_weight[weighted]
@@ -119,13 +121,13 @@ def test_only_the_shape_of_a_networks_depth_holds_the_whole_map(
     odometry = walk(views, OdometryConfig())
     depth = views[0][2]
     odometry.add_depth(0, NetworkDepth(depth, np.full_like(depth, 0.02), independent=independent))
-    view = odometry.views[0]
+    view = odometry.map.views[0]
     weighted = view.depth_weight > 0
     shape = view.log_depth[weighted] - view.log_depth[weighted].mean()
     view.log_depth = view.log_depth + np.log(1.4)
-    odometry._free_scales()
+    free_scales(odometry.map, odometry.config)
     z = np.exp(view.log_depth[weighted])
-    assert np.median(z / odometry._depths_in(view)[weighted]) == pytest.approx(expected, rel=0.02)
+    assert np.median(z / odometry.map.depths_in(view)[weighted]) == pytest.approx(expected, rel=0.02)
     np.testing.assert_allclose(np.log(z) - np.log(z).mean(), shape, atol=1e-9)
 
 
@@ -134,9 +136,9 @@ def test_points_are_met_again(views: list) -> None:
     there_and_back = [*views, *views[::-1]]
     config = OdometryConfig(flow_px=8.0)
     odometry = walk(there_and_back, config, frames=len(there_and_back))
-    assert np.isin(odometry.views[-1].ids, odometry.views[0].ids).sum() > 20
+    assert np.isin(odometry.map.views[-1].ids, odometry.map.views[0].ids).sum() > 20
     without = walk(there_and_back, replace(config, reuse_distance=-1), frames=len(there_and_back))
-    assert len(odometry.points) < len(without.points)
+    assert len(odometry.map.points) < len(without.map.points)
 
 
 def test_recognition_after_a_jump(views: list) -> None:
@@ -166,29 +168,29 @@ def test_carry_keeps_what_agrees_with_a_given_pose(views: list) -> None:
 @pytest.mark.parametrize(("corners", "moves"), [(59, False), (60, True)])
 def test_a_handful_of_corners_does_not_move_the_views(views: list, corners: int, moves: bool) -> None:
     odometry = walk(views, OdometryConfig(flow_px=6.0))
-    odometry.known[odometry.views[-1].ids[corners:]] = False
+    odometry.map.known[odometry.map.views[-1].ids[corners:]] = False
     shift = np.array([0.01, 0.0, 0.0])
-    odometry.views[-1].T_cam_world[:, 3] += shift
-    before = odometry.views[-1].T_cam_world.copy()
-    odometry.adjust_window()
-    assert np.array_equal(odometry.views[-1].T_cam_world, before) != moves
+    odometry.map.views[-1].T_cam_world[:, 3] += shift
+    before = odometry.map.views[-1].T_cam_world.copy()
+    adjust_window(odometry.map, odometry.config)
+    assert np.array_equal(odometry.map.views[-1].T_cam_world, before) != moves
 
 
 def test_pieces_of_a_long_map_improve_like_the_whole(views: list) -> None:
     def disturbed(config: OdometryConfig) -> Odometry:
         odometry = walk(views, config)
         rng = np.random.default_rng(0)
-        for view in odometry.views[1:]:
+        for view in odometry.map.views[1:]:
             T = rigid.exp(rng.normal(0, 0.01, 6)) @ np.vstack([view.T_cam_world, [0, 0, 0, 1]])
             view.T_cam_world = T[:3]
         return odometry
 
     def worst(odometry: Odometry) -> float:
-        return max(_error(v.T_cam_world, views[v.index][0])[0] for v in odometry.views)
+        return max(_error(v.T_cam_world, views[v.index][0])[0] for v in odometry.map.views)
 
     whole, pieces = (disturbed(OdometryConfig(flow_px=6.0, global_views=n)) for n in (250, 4))
     assert worst(whole) > 0.012
-    assert whole.adjust_all() == pieces.adjust_all() == 1.0
+    assert adjust_all(whole.map, whole.config) == adjust_all(pieces.map, pieces.config) == 1.0
     assert worst(whole) < 0.03
     assert worst(pieces) < 0.05
 
@@ -197,44 +199,44 @@ def around(stated: image.Intrinsics, turn_deg: float, config: OdometryConfig | N
     """Ten views that turn about 300 points, with what a camera K saw; the points and poses are the truth."""
     rng = np.random.default_rng(3)
     odometry = Odometry(stated, config or OdometryConfig())
-    odometry.points = rng.uniform([-1, -0.8, 1.5], [1, 0.8, 3.0], (300, 3))
-    odometry.known = np.ones(300, bool)
+    odometry.map.points = rng.uniform([-1, -0.8, 1.5], [1, 0.8, 3.0], (300, 3))
+    odometry.map.known = np.ones(300, bool)
     middle = rigid.exp(np.array([0, 0, 2.2, 0, 0, 0]))
     for n in range(10):
         turn = rigid.exp(np.array([0, 0, 0, 0.3 * np.sin(n), 1.0, 0]) * np.radians(turn_deg) * n / 9)
         T = (middle @ turn @ rigid.inverse(middle))[:3]
-        X = odometry.points @ T[:, :3].T + T[:, 3]
+        X = odometry.map.points @ T[:, :3].T + T[:, 3]
         pixels = X[:, :2] / X[:, 2:] * [K.fx, K.fy] + [K.cx, K.cy] + rng.normal(0, 0.3, (300, 2))
         depth = np.log(X[:, 2]) * (n == 0), np.full(300, 2.0 * (n == 0))
-        odometry.views.append(View(n, T, np.arange(300), pixels, *depth))
+        odometry.map.views.append(View(n, T, np.arange(300), pixels, *depth))
     return odometry
 
 
 def test_a_focal_length_that_the_map_contradicts_is_put_right() -> None:
     stated = K._replace(fx=1.08 * K.fx, fy=1.08 * K.fy)
     odometry = around(stated, 60)
-    assert odometry.adjust_all() == pytest.approx(1 / 1.08, rel=0.005)
-    assert odometry.intrinsics.fx == pytest.approx(K.fx, rel=0.005)
-    assert (odometry.intrinsics.cx, odometry.stated) == (K.cx, stated)
+    assert adjust_all(odometry.map, odometry.config) == pytest.approx(1 / 1.08, rel=0.005)
+    assert odometry.map.intrinsics.fx == pytest.approx(K.fx, rel=0.005)
+    assert (odometry.map.intrinsics.cx, odometry.map.stated) == (K.cx, stated)
     held = around(stated, 60, OdometryConfig(focal_tolerance=float("inf")))
-    assert held.adjust_all() == 1.0
-    assert held.intrinsics == stated
+    assert adjust_all(held.map, held.config) == 1.0
+    assert held.map.intrinsics == stated
 
 
 def test_a_focal_length_that_holds_is_kept_and_a_guess_is_refined() -> None:
     stated = K._replace(fx=1.02 * K.fx, fy=1.02 * K.fy)
     kept = around(stated, 60)
-    assert kept.adjust_all() == 1.0
-    assert kept.intrinsics == stated
+    assert adjust_all(kept.map, kept.config) == 1.0
+    assert kept.map.intrinsics == stated
     guessed = around(stated, 60, OdometryConfig(focal_tolerance=0.0))
-    assert guessed.adjust_all() == pytest.approx(1 / 1.02, rel=0.005)
+    assert adjust_all(guessed.map, guessed.config) == pytest.approx(1 / 1.02, rel=0.005)
 
 
 def test_a_camera_that_hardly_moves_says_nothing_of_its_focal_length() -> None:
     stated = K._replace(fx=1.08 * K.fx, fy=1.08 * K.fy)
     odometry = around(stated, 2)
-    assert odometry.adjust_all() == 1.0
-    assert odometry.intrinsics == stated
+    assert adjust_all(odometry.map, odometry.config) == 1.0
+    assert odometry.map.intrinsics == stated
 
 
 def test_moving_the_map_changes_no_reprojection(views: list) -> None:
@@ -244,25 +246,25 @@ def test_moving_the_map_changes_no_reprojection(views: list) -> None:
 
     def errors() -> np.ndarray:
         parts = [
-            reprojection_errors(v.T_cam_world, odometry.points[v.ids], v.pixels, K)[odometry.known[v.ids]]
-            for v in odometry.views
+            reprojection_errors(v.T_cam_world, odometry.map.points[v.ids], v.pixels, K)[odometry.map.known[v.ids]]
+            for v in odometry.map.views
         ]
         return np.concatenate(parts)
 
     before = errors()
     T = rigid.exp(np.array([0.3, -0.2, 0.5, 0.1, 0.4, -0.2]))
-    odometry.move(np.full(len(odometry.views), 1.7), np.tile(T, (len(odometry.views), 1, 1)))
+    odometry.map.move(np.full(len(odometry.map.views), 1.7), np.tile(T, (len(odometry.map.views), 1, 1)))
     np.testing.assert_allclose(errors(), before, atol=1e-8)
 
 
 def test_rejoin_finds_old_points_in_an_old_view(views: list) -> None:
     odometry = walk(views, OdometryConfig(), frames=6)
-    view = odometry.views[-1]
+    view = odometry.map.views[-1]
     keep = np.arange(len(view.ids)) % 3 == 0
     for name in ("ids", "pixels", "log_depth", "depth_weight"):
         setattr(view, name, getattr(view, name)[keep])
     few = len(view.ids)
-    assert odometry.rejoin(len(odometry.views) - 1, views[view.index][1]) > 8
+    assert odometry.rejoin(len(odometry.map.views) - 1, views[view.index][1]) > 8
     assert len(view.ids) > few
     assert (np.diff(view.ids) > 0).all()
 
@@ -302,9 +304,9 @@ def test_rotation_start_gives_up_quietly() -> None:
 def test_only_a_run_of_views_frame_by_frame_makes_a_camera_brisk(views: list) -> None:
     odometry = walk(views, OdometryConfig(), frames=3)
     assert not odometry._brisk()  # too few to say
-    last = odometry.views[-1]
+    last = odometry.map.views[-1]
     for gap, brisk in ((1, True), (3, False)):
-        odometry.views = [replace(last, index=gap * n) for n in range(6)]
+        odometry.map.views = [replace(last, index=gap * n) for n in range(6)]
         assert odometry._brisk() is brisk
 
 
@@ -332,12 +334,12 @@ def test_a_prediction_counts_where_corners_leave_the_pose_open() -> None:
 
 def test_fewer_corners_do_beside_a_prediction(views: list) -> None:
     odometry = walk(views, OdometryConfig(flow_px=6.0), frames=2)
-    T = odometry.views[-1].T_cam_world
-    odometry.known[:] = False
-    odometry.known[odometry.views[-1].ids[:18]] = True
-    alone = odometry._try(views[2][1], odometry.views[-1], odometry._guess(odometry.views[-1], T), T, None)
+    T = odometry.map.views[-1].T_cam_world
+    odometry.map.known[:] = False
+    odometry.map.known[odometry.map.views[-1].ids[:18]] = True
+    alone = odometry._try(views[2][1], odometry.map.views[-1], odometry._guess(odometry.map.views[-1], T), T, None)
     sd = np.array([0.05, 0.05, 0.05, 0.03, 0.03, 0.03])
-    beside = odometry._try(views[2][1], odometry.views[-1], odometry._guess(odometry.views[-1], T), T, sd)
+    beside = odometry._try(views[2][1], odometry.map.views[-1], odometry._guess(odometry.map.views[-1], T), T, sd)
     assert alone is None
     assert beside is not None
     assert _error(beside.T_cam_world, views[2][0])[0] < 0.06

@@ -8,9 +8,8 @@ import pytest
 
 from scenewright.slam import patches, rigid
 from scenewright.slam.bundle import LEAST_SD_PX, pose_information
-from scenewright.slam.config import OdometryConfig
+from scenewright.slam.corner_map import CORRELATED, CornerMap, View
 from scenewright.slam.image import Intrinsics
-from scenewright.slam.odometry import CORRELATED, Odometry, View
 
 K = Intrinsics(260.0, 250.0, 79.5, 59.5)
 
@@ -87,8 +86,8 @@ def test_sights_grow_by_the_new_points(picture: np.ndarray) -> None:
     assert np.array_equal(sights.patch[0], picture[25:36, 35:46])
 
 
-def odometry(points: np.ndarray, pixels: np.ndarray, views: int = 2) -> Odometry:
-    out = Odometry(K, OdometryConfig())
+def sparse(points: np.ndarray, pixels: np.ndarray, views: int = 2) -> CornerMap:
+    out = CornerMap(K)
     out.points, out.known = points, np.ones(len(points), bool)
     none = np.zeros(len(points))
     out.views = [View(n, np.eye(4)[:3], np.arange(len(points)), pixels, none, none) for n in range(views)]
@@ -101,7 +100,7 @@ class TestMotionCovariance:
         pixels = rng.uniform([70, 50], [90, 70], (100, 2))  # a narrow look: perspective says little
         rays = np.column_stack([(pixels[:, 0] - K.cx) / K.fx, (pixels[:, 1] - K.cy) / K.fy, np.ones(100)])
         wall, room = 2.0 * rays, rng.uniform(1.0, 4.0, (100, 1)) * rays
-        flat, deep = (odometry(points, pixels).motion_covariance(0, 1) for points in (wall, room))
+        flat, deep = (sparse(points, pixels).motion_covariance(0, 1) for points in (wall, room))
         assert flat[0, 0] > 20 * deep[0, 0]
         # along x and about y together: what a move does, a turn undoes
         assert abs(flat[0, 4]) / np.sqrt(flat[0, 0] * flat[4, 4]) > 0.99
@@ -114,7 +113,7 @@ class TestMotionCovariance:
         points = rng.uniform(1.0, 4.0, (60, 1)) * rays
         seen = pixels + [wrong_px, 0.0]
         H = pose_information(np.eye(4)[:3], points, seen, K) / (CORRELATED * sd_px) ** 2
-        found = odometry(points, seen, views=4).motion_covariance(0, 3)
+        found = sparse(points, seen, views=4).motion_covariance(0, 3)
         np.testing.assert_allclose(found, 3 * np.linalg.inv(H + 1e-3 * np.eye(6)), rtol=1e-9, atol=1e-15)
 
     def test_pose_information_is_the_curvature_of_the_squared_errors(self) -> None:

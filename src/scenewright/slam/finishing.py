@@ -32,7 +32,7 @@ def adjusted_edge(first: Keyframe, second: Keyframe, open_covariance: Array) -> 
 
 def _neighbours(first: Keyframe, second: Keyframe, place_sd: float, turn_sd: float, open_covariance: Array) -> Edge:
     """Standard deviations: `place_sd` metres, and thrice that for each metre moved and for the log scale; to them comes
-    the (6, 6) covariance of what corners leave open, see `Odometry.motion_covariance`.
+    the (6, 6) covariance of what corners leave open, see `CornerMap.motion_covariance`.
     """
     T = rigid.inverse(first.T_world_cam) @ second.T_world_cam
     moved = place_sd * (1 + 3 * float(np.linalg.norm(T[:3, 3])))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scenewright.slam import finishing, rigid, sweep
+from scenewright.slam import adjusting, finishing, rigid, sweep
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
 from scenewright.slam.features import FeatureSource, KeyframeIndex
@@ -54,7 +54,7 @@ class KeyframeMap:
         """T_world_cam (4, 4) of a view."""
         if self.odometry is None:
             return self.keyframes[view].T_world_cam
-        return rigid.inverse(np.vstack([self.odometry.views[view].T_cam_world, _BOTTOM]))
+        return rigid.inverse(np.vstack([self.odometry.map.views[view].T_cam_world, _BOTTOM]))
 
     def follow_views(self) -> None:
         """Keyframes are views: they go where bundle adjustment puts them."""
@@ -90,7 +90,7 @@ class KeyframeMap:
         """(6, 6) covariance of the motion to a keyframe from the one before, by the corners of the views between."""
         if self.odometry is None:
             return np.zeros((6, 6))
-        return self.odometry.motion_covariance(self.view_of[id - 1], self.view_of[id])
+        return self.odometry.map.motion_covariance(self.view_of[id - 1], self.view_of[id])
 
     def _join(self, edge: Edge, segment: int) -> float:
         """Carry the newest piece of map to where a loop edge puts it."""
@@ -106,8 +106,8 @@ class KeyframeMap:
             if entry.T_view_cam is not None and entry.view >= first_view:
                 entry.T_view_cam = stretched(entry.T_view_cam, s)
         if self.odometry is not None:
-            mine = np.arange(len(self.odometry.views)) >= first_view
-            self.odometry.move(np.where(mine, s, 1.0), np.where(mine[:, None, None], T, np.eye(4)))
+            mine = np.arange(len(self.odometry.map.views)) >= first_view
+            self.odometry.map.move(np.where(mine, s, 1.0), np.where(mine[:, None, None], T, np.eye(4)))
             self.follow_views()
         return s
 
@@ -148,15 +148,15 @@ class KeyframeMap:
             _carry(keyframe, s, T)
         if self.odometry is None:
             return
-        views = np.arange(len(self.odometry.views))
+        views = np.arange(len(self.odometry.map.views))
         of_view = np.clip(np.searchsorted(self.view_of, views, "right") - 1, 0, None)
-        self.odometry.move(np.array([changes[k][0] for k in of_view]), np.array([changes[k][1] for k in of_view]))
+        self.odometry.map.move(np.array([changes[k][0] for k in of_view]), np.array([changes[k][1] for k in of_view]))
 
     def adjust(self) -> float:
         """Bundle adjustment over everything; the factor by which it put the focal lengths right, mostly 1."""
-        if self.odometry is None or not self.config.odometry.global_iterations or len(self.odometry.views) < 2:
+        if self.odometry is None or not self.config.odometry.global_iterations or len(self.odometry.map.views) < 2:
             return 1.0
-        factor = self.odometry.adjust_all()
+        factor = adjusting.adjust_all(self.odometry.map, self.config.odometry)
         self.follow_views()
         if factor != 1.0:
             self._refocus(factor)
@@ -166,14 +166,14 @@ class KeyframeMap:
         """Every keyframe seen through another lens: a network's depth grows with the focal length (eq. 5)."""
         for keyframe, view in zip(self.keyframes, self.view_of):
             keyframe.camera = keyframe.camera.zoom(factor)
-            if self.odometry is not None and not self.odometry.views[view].independent:
+            if self.odometry is not None and not self.odometry.map.views[view].independent:
                 keyframe.depth_network_m = keyframe.depth_network_m * np.float32(factor)
 
     def bend(self) -> None:
         """Bring every keyframe's depth to the map; see `finishing.bend`."""
         if self.odometry is not None:
             for keyframe, view in zip(self.keyframes, self.view_of):
-                finishing.bend(keyframe, *self.odometry.depths(view), self.config.densify)
+                finishing.bend(keyframe, *self.odometry.map.depths(view), self.config.densify)
 
     def sweep(self) -> None:
         """Let the neighbours' pictures judge every keyframe's depth, unless it comes from a source that knows it."""
@@ -189,8 +189,8 @@ class KeyframeMap:
     def rescale(self, factor: float) -> None:
         """Stretch the whole map."""
         if self.odometry is not None:
-            views = len(self.odometry.views)
-            self.odometry.move(np.full(views, factor), np.tile(np.eye(4), (views, 1, 1)))
+            views = len(self.odometry.map.views)
+            self.odometry.map.move(np.full(views, factor), np.tile(np.eye(4), (views, 1, 1)))
         for keyframe in self.keyframes:
             _carry(keyframe, factor, np.eye(4))
         for entry in self.entries:

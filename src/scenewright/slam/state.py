@@ -15,8 +15,9 @@ from scenewright.geometry.camera import Camera
 from scenewright.slam import hypotheses, refinement, rigid, tracking
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
+from scenewright.slam.corner_map import View
 from scenewright.slam.exposure import Exposure
-from scenewright.slam.odometry import Odometry, View
+from scenewright.slam.odometry import Odometry
 from scenewright.slam.patches import Sights
 from scenewright.slam.types import Edge, Keyframe, NetworkDepth, Status
 
@@ -279,10 +280,10 @@ def unpack_active(arrays: Arrays, keyframes: list[Keyframe], config: SlamConfig)
 
 def pack_odometry(odometry: Odometry) -> Arrays:
     """Points, and views as one long list of observations."""
-    views = odometry.views
+    views = odometry.map.views
     return {
-        "odometry/points": odometry.points.copy(),
-        "odometry/known": odometry.known.copy(),
+        "odometry/points": odometry.map.points.copy(),
+        "odometry/known": odometry.map.known.copy(),
         "odometry/descriptors": odometry.descriptors.copy(),
         **{f"odometry/sights/{k}": v.copy() for k, v in odometry.sights._asdict().items()},
         "odometry/template": odometry.template.copy(),
@@ -297,18 +298,18 @@ def pack_odometry(odometry: Odometry) -> Arrays:
 
 def unpack_odometry(arrays: Arrays, odometry: Odometry) -> None:
     """The inverse of `pack_odometry`, into a fresh odometry."""
-    odometry.points = np.array(arrays["odometry/points"])
-    odometry.known = np.array(arrays["odometry/known"])
+    odometry.map.points = np.array(arrays["odometry/points"])
+    odometry.map.known = np.array(arrays["odometry/known"])
     odometry.descriptors = np.array(arrays["odometry/descriptors"])
     odometry.sights = Sights(*(np.array(arrays[f"odometry/sights/{k}"]) for k in Sights._fields))
     odometry.template = np.array(arrays["odometry/template"])
     ends = np.cumsum(arrays["odometry/views"][:, 1])
-    odometry.views = []
+    odometry.map.views = []
     for (index, count, independent), end, T in zip(arrays["odometry/views"], ends, arrays["odometry/T_cam_world"]):
         rows = slice(int(end - count), int(end))
         o = np.array(arrays["odometry/observations"][rows])
         ids = np.array(arrays["odometry/ids"][rows])
-        odometry.views.append(
+        odometry.map.views.append(
             View(
                 int(index),
                 np.array(T),

@@ -18,7 +18,18 @@ from scenewright.data.sequence import Frame
 from scenewright.errors import InputError
 from scenewright.features.robust import PnpOptions
 from scenewright.geometry.camera import Camera
-from scenewright.slam import finishing, fusion, hypotheses, keyframes, refinement, rigid, state, tracking, uncertainty
+from scenewright.slam import (
+    adjusting,
+    finishing,
+    fusion,
+    hypotheses,
+    keyframes,
+    refinement,
+    rigid,
+    state,
+    tracking,
+    uncertainty,
+)
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
 from scenewright.slam.exposure import Exposure
@@ -262,11 +273,11 @@ class CnnSlam:
         if odometry is None:
             return active.keyframe.id, rigid.inverse(motion.T_frame_keyframe)
         T_world_cam = active.keyframe.T_world_cam @ rigid.inverse(motion.T_frame_keyframe)
-        view = len(odometry.views) - 1
+        view = len(odometry.map.views) - 1
         if not (force or posed is None or odometry.wants_view(posed, self._frames_since(view))):
             return view, rigid.orthonormalise(rigid.inverse(self.map.view_pose(view)) @ T_world_cam)
         view = self.map.add_view(picture, T_world_cam, posed)
-        odometry.adjust_window(hold=self._given is not None)
+        adjusting.adjust_window(odometry.map, self.config.odometry, hold=self._given is not None)
         self.map.follow_views()
         T = rigid.inverse(self.map.view_pose(view)) @ active.keyframe.T_world_cam
         motion.T_frame_keyframe = rigid.orthonormalise(T)

@@ -26,8 +26,9 @@ from scenewright.data.sample import image_tensor
 from scenewright.engine.method import Method
 from scenewright.engine.table import create, list_methods
 from scenewright.engine.weights import list_weights, load
-from scenewright.features.extract import CLASSICAL, ready
+from scenewright.features.extract import CLASSICAL
 from scenewright.features.task import Describer, Detector
+from scenewright.nn.inference import prepare
 
 SIZE = (640, 480)
 CLASSICAL_ROWS = ("sift", "orb", "harris+brief", "fast+brief")
@@ -103,7 +104,7 @@ def learned(name: str) -> Method[Any]:
     torch.manual_seed(0)
     method = (load(name) if name in list_weights() else create(name, "small")).eval()
     if isinstance(method, Detector | Describer):
-        ready(method)
+        prepare(method, extraction([method], photograph(), 16))
     return method
 
 

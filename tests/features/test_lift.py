@@ -9,14 +9,19 @@ import pytest
 import torch
 from torch import nn
 
+from scenewright.features import stable_points
 from scenewright.features.data import Pictures
 from scenewright.features.lift import (
     GHH,
     LIFT,
+    _highest_near,
     _quadratic,
+    _vertex,
     class_loss,
     crop,
+    nearest_stranger,
     overlap_loss,
+    smooth_,
     soft_argmax,
     soft_maximum,
     unit,
@@ -73,9 +78,55 @@ def test_soft_maximum() -> None:
     assert soft_maximum(torch.full((1, 14, 14), 0.37)).item() == pytest.approx(0.37)
 
 
-@pytest.mark.parametrize(("dx", "expected"), [(0.0, 0.0), (0.5, 2 / 3), (2.0, 1 + 1 / math.sqrt(2))])
-def test_overlap(dx: float, expected: float) -> None:
-    assert overlap_loss(torch.tensor([[0.1 + dx, 0.2]]), torch.tensor([[0.1, 0.2]])).item() == pytest.approx(expected)
+@pytest.mark.parametrize(
+    ("dx", "dz", "expected"),
+    [(0.0, 0.0, 0.0), (0.5, 0.0, 2 / 3), (2.0, 0.0, 1 + 1 / math.sqrt(2)), (0.0, 1.0, 3 / 4), (0.25, -1.0, 3 / 4)],
+)
+def test_overlap(dx: float, dz: float, expected: float) -> None:
+    """Two squares of half width 0.5; the last pairs: one of twice the width around the other, one of half inside."""
+    first, second = torch.tensor([[0.1 + dx, 0.2, dz]]), torch.tensor([[0.1, 0.2, 0.0]])
+    assert overlap_loss(first, second).item() == pytest.approx(expected)
+
+
+def test_the_volume_s_middle_scale_is_the_score_map(model: LIFT) -> None:
+    """24x24 scores of a patch shrunk to 48x48, five cells lost on each side; places from -0.2766 to 0.2766."""
+    patches = torch.rand(2, 1, 128, 128)
+    with torch.no_grad():
+        scores, places = model.score_volume(patches)
+        small = nn.functional.interpolate(patches, (48, 48), mode="bilinear", align_corners=True, antialias=True)
+        whole = model.detector((255 * small - 128) / 128)[:, 0, 5:-5, 5:-5]
+    middle = places[:, 2] == 0
+    assert middle.sum() == 14 * 14
+    close(scores[:, middle].unflatten(1, (14, 14)), whole)
+    assert places[:, :2].abs().max() == pytest.approx(13 / 47)
+    assert places[0, 2] == pytest.approx(math.log2(48 / 38))
+    assert places[0, 0] < 0 < places[9, 0]
+
+
+def test_a_stranger_is_never_a_view_of_the_same_item() -> None:
+    """By hand: item 0's views lie at 0 and 1, item 1's at 5 and 9, the items' third descriptors at 0.5 and 2."""
+    every = torch.tensor([[[0.0], [5.0]], [[1.0], [9.0]], [[0.5], [2.0]]])
+    close(nearest_stranger(every[:2], every), torch.tensor([1.0, 4.0]))
+
+
+def test_a_parabola_s_vertex() -> None:
+    value = [torch.tensor([-((x - 0.3) ** 2)]) for x in (-1.0, 0.0, 1.0)]
+    close(_vertex(*value), torch.tensor([0.3]))
+
+
+def test_the_highest_value_near_a_place() -> None:
+    maps = torch.zeros(2, 12, 12)
+    maps[0, 3, 8], maps[1, 9, 5], maps[1, 0, 0] = 2, 3, 9
+    near = _highest_near(maps, torch.tensor([5, 6, 8]), torch.tensor([6, 8, 3]))
+    close(near, torch.tensor([2.0, 3.0, 3.0]))
+    assert _highest_near(maps, torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)).shape == (0,)
+
+
+def test_contrast_and_brightness_do_not_change_a_description(model: LIFT) -> None:
+    crops = 0.2 + 0.5 * torch.rand(3, 1, 64, 64)
+    with torch.no_grad():
+        a, b = model.describe_patches(crops), model.describe_patches(0.9 * crops + 0.1)
+    assert (a - b).norm() < 0.02 * a.norm()
 
 
 def test_class_loss_of_no_opinion_is_one() -> None:
@@ -169,6 +220,24 @@ def test_a_description_does_not_change_when_picture_and_keypoint_turn(model: LIF
     assert (a - b).norm() < 0.05 * a.norm()
 
 
+@torch.no_grad()
+def test_a_crop_upside_down_points_the_other_way(model: LIFT) -> None:
+    torch.manual_seed(3)
+    crops = torch.rand(4, 1, 64, 64)
+    apart = model.angles(crops.flip(2, 3)) - model.angles(crops)
+    close(apart.cos(), -torch.ones(4))
+
+
+def test_filters_start_smooth_without_a_mean_and_weak() -> None:
+    torch.manual_seed(4)
+    filters = torch.randn(16, 1, 25, 25)
+    before = filters.std()
+    smooth_(filters)
+    close(filters.mean((2, 3)), torch.zeros(16, 1))
+    close(filters.std(), 0.1 * before)
+    assert (filters[..., 1:] - filters[..., :-1]).std() < 0.5 * filters.std()
+
+
 def speckles(seed: int) -> np.ndarray:
     import cv2
 
@@ -195,6 +264,23 @@ def test_both_views_agree_once_moved_and_turned_back() -> None:
         other.append(torch.corrcoef(flat[1:])[0, 1].item())
     assert np.median(alike) > 0.85
     assert np.mean(alike) > np.mean(other) + 0.4
+
+
+def test_a_view_s_zoom_is_how_much_larger_it_shows_its_keypoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A blob's area at half its height grows by 4^zoom; shear changes it by up to a fifth."""
+    monkeypatch.setattr(stable_points, "_varied", lambda view, rng: torch.from_numpy(view)[None] / 255)
+    yy, xx = np.mgrid[:200, :200]
+    blob = np.rint(255 * np.exp(-((xx - 100) ** 2 + (yy - 100) ** 2) / (2 * 6.0**2))).astype(np.uint8)
+    data = LiftPatches(Pictures(1, lambda i: blob, "blob"), 10)
+    areas, zooms = [], []
+    for seed in range(40):
+        view, xy, _, zoom = data._seen(blob, np.array([100.0, 100.0, 1.0, 72.0]), np.random.default_rng(seed), 0.0)
+        areas.append(float((view > 0.5).sum().log2()))
+        zooms.append(2 * zoom)
+        assert (xy == 0).all()
+    slope = np.polyfit(zooms, areas, 1)[0]
+    assert slope == pytest.approx(1, abs=0.15)
+    assert max(zooms) - min(zooms) > 0.8
 
 
 def test_draws_follow_the_generator_alone() -> None:

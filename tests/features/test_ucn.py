@@ -10,7 +10,8 @@ from torch import nn
 
 from scenewright.features.data import HomographicPairs, Pictures, homographic_pair
 from scenewright.features.task import CorrespondenceSample, Features
-from scenewright.features.ucn import UCN, TransformerConv, read
+from scenewright.features.ucn import UCN, TransformerConv, _gathered, read
+from scenewright.geometry.sampling import sample_at
 from tolerances import close
 
 
@@ -53,6 +54,20 @@ def test_a_quarter_turn_permutes_the_samples() -> None:
     turned = torch.rot90(layer.conv.weight, -1, (2, 3))
     expected = F.conv2d(x, turned, layer.conv.bias, padding=1)
     close(layer(x)[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1])
+
+
+def test_samples_gathered_are_samples_read() -> None:
+    """`sample_at` reads the same, in float64 and where much lies outside, and both have the same gradients."""
+    g = torch.Generator().manual_seed(4)
+    x = torch.randn(2, 3, 6, 7, dtype=torch.float64, generator=g, requires_grad=True)
+    where = (12 * torch.rand(2, 5, 4, 9, 2, dtype=torch.float64, generator=g) - 3).requires_grad_()
+    found = _gathered(x, where)
+    expected = sample_at(x, where.flatten(2, 3))[0].unflatten(3, (4, 9)).permute(0, 2, 3, 4, 1)
+    close(found, expected)
+    weight = torch.randn(found.shape, dtype=torch.float64, generator=g)
+    gradients = [torch.autograd.grad((y * weight).sum(), (x, where)) for y in (found, expected)]
+    for a, b in zip(*gradients):
+        close(a, b)
 
 
 def test_gradients_of_the_transformer() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from scenewright.engine.table import create, list_methods
-from scenewright.nn.inference import KeptConv2d, KeptLinear, prepare
+from scenewright.nn.inference import Bound, KeptConv2d, KeptLinear, prepare
 from scenewright.nn.upprojection import UpProjection
 from tolerances import close
 
@@ -52,10 +52,39 @@ def test_only_norms_behind_a_convolution_of_their_own_are_folded() -> None:
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU(inplace=True)])
-def test_an_activation_between_them_keeps_a_norm(activation: nn.Module) -> None:
+def test_a_relu_between_them_becomes_a_bound(activation: nn.Module) -> None:
+    """g relu(z) + c, also where g is negative and where the bound is padding's neighbour."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(4, 6, 1), activation, nn.BatchNorm2d(6), nn.Conv2d(6, 3, 3, padding=1))
+    nn.init.uniform_(network[2].weight, -1, 1)
+    nn.init.uniform_(network[2].bias, -1, 1)
+    stirred(network)
+    x = torch.rand(2, 4, 8, 8)
+    with torch.no_grad():
+        expected = network(x)
+        assert (network[2].weight < 0).any()
+        assert prepare(network, lambda: network(x)) == 1
+        assert isinstance(network[1], nn.Identity)
+        assert isinstance(network[2], Bound)
+        close(network(x), expected)
+
+
+@pytest.mark.parametrize("activation", [nn.LeakyReLU(), nn.Sigmoid(), nn.ELU(inplace=True)])
+def test_another_activation_between_them_keeps_a_norm(activation: nn.Module) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(4, 4, 1), activation, nn.BatchNorm2d(4))
     stirred(network)
+    x = torch.rand(2, 4, 8, 8)
+    with torch.no_grad():
+        expected = network(x)
+        assert prepare(network, lambda: network(x)) == 0
+        close(network(x), expected)
+
+
+def test_a_relu_that_serves_two_convolutions_keeps_the_norm() -> None:
+    torch.manual_seed(0)
+    relu = nn.ReLU(inplace=True)
+    network = stirred(nn.Sequential(nn.Conv2d(4, 4, 1), relu, nn.Conv2d(4, 4, 1), relu, nn.BatchNorm2d(4)))
     x = torch.rand(2, 4, 8, 8)
     with torch.no_grad():
         expected = network(x)

@@ -24,7 +24,7 @@ CLASSICAL: dict[str, Callable[[], Any]] = {
     "patches": Patches,
     "brief": Brief,
 }
-RATIO = {"orb": 0.9, "brief": 0.9}
+RATIO = {"orb": 0.9, "brief": 0.9, "lift": 0.9}
 """Lowe's ratio by describer; 0.85 otherwise."""
 _PARTNER = "sift"
 """Detects for what only describes, and describes for what only detects."""

@@ -20,7 +20,10 @@ from scenewright.features.patches import cut
 from scenewright.features.task import FeatureMaps, Features, KeypointPatchSample, check_image, check_images, luma
 
 STRIDE = 4
-"""Pixels between the cells of a map."""
+"""Pixels between the cells of a map, as the network is made and trained."""
+FINE = 2
+"""And as keypoints are read from it."""
+_APART_PX, _BEYOND_PX = 4, 28
 PATCH = 32
 """Side of a described patch."""
 _CONTEXT = 1.5
@@ -31,6 +34,22 @@ def side_px(level: int) -> int:
     return 12 + 8 * level
 
 
+class SlidingPool(nn.Module):
+    """Maximum of 2x2 and ReLU, of every second place or, with a step of 2, of every place."""
+
+    def forward(self, x: Tensor, step: int = 1) -> Tensor:
+        """(B, C, H, W) -> (B, C, H', W')."""
+        return F.relu(F.max_pool2d(x, 2, 2 // step))
+
+
+class Recursion(nn.Conv2d):
+    """The convolution that is applied again and again; reads every `step`-th cell."""
+
+    def forward(self, x: Tensor, step: int = 1) -> Tensor:
+        """(B, C, H, W) -> (B, C, H - 2 step, W - 2 step)."""
+        return F.conv2d(x, self.weight, self.bias, dilation=step)
+
+
 @dataclass(frozen=True)
 class KeypointPyramidConfig:
     """Size.
@@ -38,13 +57,13 @@ class KeypointPyramidConfig:
     Args:
         levels: recursions, and so scales.
         widths: channels of the trunk's two convolutions; the recursion keeps the last.
-        threshold: probability below which nothing is a keypoint.
+        threshold: score below which nothing is a keypoint.
         margin: of the triplets.
     """
 
     levels: int
     widths: tuple[int, int]
-    threshold: float = 0.5
+    threshold: float = 0.1
     margin: float = 1.0
 
     @classmethod
@@ -55,7 +74,7 @@ class KeypointPyramidConfig:
     @classmethod
     def small(cls) -> KeypointPyramidConfig:
         """The same: it is small."""
-        return cls(7, (32, 64), 0.4)
+        return cls(7, (32, 64), 0.02)
 
 
 class KeypointPyramid(Method[KeypointPatchSample]):
@@ -75,11 +94,16 @@ class KeypointPyramid(Method[KeypointPatchSample]):
         paper_parameters=660_481,
         deviations=(
             "after Altwaijry et al., not a reproduction: layer sizes are ours, the paper's could not be had",
-            "labels: DoG points that survive random homographies; the paper's patches were not published",
-            "a keypoint cut two scales too large or too small counts as background",
+            "labels: peaks of the Hessian's determinant over place and scale, as far as random views show them again; "
+            "the paper's patches were not published",
+            "the detector learns from all windows of a picture at once, and the answer falls off beside a keypoint and "
+            "its scale, so that maps peak there; the paper learns from single patches, keypoint or not",
+            "scores are probabilities over the side of the patch, for the place of what is large is less exact",
+            "keypoints are read at every second pixel of slightly smoothed maps, where training asks at every fourth, "
+            "and pictures go on mirrored beyond their borders",
         ),
         published=(),
-        limits=("small: FAST finds its corners again more often",),
+        limits=("small: it describes upright patches, so where pictures are turned few of its points match",),
         original_code="none found",
         scale="unknown",
     )
@@ -89,9 +113,10 @@ class KeypointPyramid(Method[KeypointPatchSample]):
         first, second = config.widths
         self.trunk = nn.Sequential(  # the ReLU of a maximum is the maximum of ReLUs, and a quarter of the work
             nn.Conv2d(1, first, 5), nn.MaxPool2d(2), nn.ReLU(inplace=True),
-            nn.Conv2d(first, second, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True),
+            nn.Conv2d(first, second, 3),
         )  # fmt: skip
-        self.recursion = nn.Conv2d(second, second, 3)
+        self.pool = SlidingPool()
+        self.recursion = Recursion(second, second, 3)
         self.head = nn.Sequential(nn.Conv2d(second, 64, 1), nn.ReLU(inplace=True), nn.Conv2d(64, 1, 1))
         self.descriptor = nn.Sequential(
             nn.Conv2d(1, 32, 7), nn.BatchNorm2d(32), nn.MaxPool2d(2), nn.ReLU(inplace=True),
@@ -103,37 +128,40 @@ class KeypointPyramid(Method[KeypointPatchSample]):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         nn.init.orthogonal_(self.recursion.weight, nn.init.calculate_gain("relu"))
 
-    def forward(self, grey: Tensor, levels: int | None = None) -> list[Tensor]:
+    def forward(self, grey: Tensor, levels: int | None = None, stride: int = STRIDE) -> list[Tensor]:
         """Maps of logits after each recursion.
 
         Args:
             grey: (B, 1, H, W) in [0, 1].
             levels: how many; all when None. Recursions whose map would be empty are left out.
+            stride: pixels between cells: 4, or 2, where the second pooling slides and the recursion reads every second
+                of its cells.
 
         Returns:
-            [(B, 1, h_k, w_k) float32] with h_k = floor((H - side_k) / 4) + 1; cell (i, j) of map k looks at the pixels
-            from 4 i to 4 i + side_k - 1.
+            [(B, 1, h_k, w_k) float32] with h_k = floor((H - side_k) / stride) + 1; cell (i, j) of map k looks at the
+            pixels from stride i to stride i + side_k - 1.
         """
-        x, maps = self.trunk((grey - 0.45) / 0.25), []
+        step = STRIDE // stride
+        x, maps = self.pool(self.trunk((grey - 0.45) / 0.25), step), []
         for _ in range(levels or self.config.levels):
-            if min(x.shape[-2:]) < 3:
+            if min(x.shape[-2:]) <= 2 * step:
                 break
-            x = F.relu(self.recursion(x))
+            x = F.relu(self.recursion(x, step))
             maps.append(self.head(x).float())
         return maps
 
     def loss(self, sample: KeypointPatchSample, stage: Stage) -> dict[str, Tensor]:
-        """Stage "detector": term "keypoint" (B,), binary cross-entropy. Stage "descriptor": term "triplet" (B,)."""
+        """Stage "detector": term "keypoint" (B,), binary cross-entropy of every window of every scale. Stage
+        "descriptor": term "triplet" (B,)."""
         if stage.name == "descriptor":
             return {"triplet": dict(stage.terms).get("triplet", 1.0) * self._triplet(sample)}
-        logits = sample.patch.new_zeros(len(sample.patch))
-        for level in sample.level.unique().tolist():  # patches of one size at a time, never padded to a common one
-            rows = (sample.level == level).nonzero()[:, 0]
-            inset = (sample.patch.shape[-1] - side_px(level)) // 2
-            patch = sample.patch[rows][..., inset : inset + side_px(level), inset : inset + side_px(level)]
-            logits = logits.index_copy(0, rows, self(patch, level)[-1].flatten())
-        value = F.binary_cross_entropy_with_logits(logits, sample.keypoint, reduction="none")
-        return {"keypoint": dict(stage.terms).get("keypoint", 1.0) * value}
+        total, count = sample.patch.new_zeros(2, len(sample.patch))
+        for level, logits in enumerate(self(sample.patch)):
+            rows, columns = (slice(level, level + n) for n in logits.shape[-2:])
+            asked, known = sample.keypoint[:, level, rows, columns], sample.known[:, 0, rows, columns].float()
+            value = F.binary_cross_entropy_with_logits(logits[:, 0], asked, reduction="none") * known
+            total, count = total + value.flatten(1).sum(1), count + known.flatten(1).sum(1)
+        return {"keypoint": dict(stage.terms).get("keypoint", 1.0) * total / count.clamp(min=1)}
 
     def _triplet(self, sample: KeypointPatchSample) -> Tensor:
         """max(0, m + d(a, p) - d(a, n)), n the hardest of the item's own strangers against anchor and positive."""
@@ -153,27 +181,36 @@ class KeypointPyramid(Method[KeypointPatchSample]):
 
     @torch.inference_mode()
     def predict(self, image: Tensor) -> FeatureMaps:
-        """Heat of the size of the image (B, 3, H, W): the largest probability over all scales, cells repeated.
+        """Heat of the size of the image (B, 3, H, W): the largest score over all scales, cells repeated.
 
         Raises:
             InputError: wrong shape, type or range.
         """
         check_images(image)
         with evaluating(self):
-            volume = self._volume(self(luma(image)))
-        heat = volume.amax(1, keepdim=True).repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
-        inset = (side_px(1) - 1) // 2 - STRIDE // 2
-        bottom, right = (n - m - inset for n, m in zip(image.shape[-2:], heat.shape[-2:]))
-        return FeatureMaps(F.pad(heat, (inset, right, inset, bottom)))
+            volume = self._volume(luma(image))
+        heat = volume.amax(1, keepdim=True).repeat_interleave(FINE, 2).repeat_interleave(FINE, 3)
+        bottom, right = (n - m - 1 for n, m in zip(image.shape[-2:], heat.shape[-2:]))
+        return FeatureMaps(F.pad(heat, (1, right, 1, bottom)))
 
-    def _volume(self, maps: list[Tensor]) -> Tensor:
-        """(B, K, h_1, w_1) probabilities of all maps on the grid of the first; 0 where a larger patch does not fit."""
+    def _volume(self, grey: Tensor) -> Tensor:
+        """(B, K, h, w) scores on one grid, cell (i, j) at pixel (2 i + 1.5, 2 j + 1.5); 0 where a patch reaches more
+        than 28 pixels beyond the border, which is mirrored.
+
+        A score is a probability over the side of the patch, in sides of the smallest: what is larger has its place
+        known less exactly, in pixels, and so is found again less often.
+        """
+        maps = self(F.pad(grey, (_BEYOND_PX,) * 4, mode="reflect"), stride=FINE)
         height, width = maps[0].shape[-2:]
         rows = []
-        for level, logits in enumerate(maps):  # the middle of cell i of map k is that of cell i + k of the first
-            h, w = logits.shape[-2:]
-            rows.append(F.pad(logits.sigmoid(), (level, width - w - level, level, height - h - level)))
-        return torch.cat(rows, 1)
+        for level, logits in enumerate(maps):  # the middle of cell i of map k is that of cell i + 4 k / 2 of the first
+            inset, (h, w) = level * STRIDE // FINE, logits.shape[-2:]
+            score = side_px(1) / side_px(level + 1) * logits.sigmoid()
+            rows.append(F.pad(score, (inset, width - w - inset, inset, height - h - inset)))
+        volume = _smoothed(torch.cat(rows, 1))
+        outside = (_BEYOND_PX - side_px(1) // 2) // FINE + 1
+        down, across = ((n - 1) // FINE for n in grey.shape[-2:])
+        return volume[..., outside : outside + down, outside : outside + across]
 
     @torch.inference_mode()
     def detect(self, image: Tensor, count: int = 1000) -> Features:
@@ -183,12 +220,12 @@ class KeypointPyramid(Method[KeypointPatchSample]):
         """
         check_image(image)
         with evaluating(self):
-            volume = self._volume(self(luma(image)))[0]
-        size = (image.shape[-2], image.shape[-1])
-        top = F.max_pool3d(volume[None, None], 3, 1, 1)[0, 0]
+            volume = self._volume(luma(image))[0]
+        size, near = (image.shape[-2], image.shape[-1]), 2 * (_APART_PX // FINE) + 1
+        top = F.max_pool3d(volume[None, None], (3, near, near), 1, (1, near // 2, near // 2))[0, 0]
         level, row, column = ((volume == top) & (volume > self.config.threshold)).nonzero(as_tuple=True)
         offset = _refine(volume, level, row, column)
-        xy = STRIDE * (torch.stack([column, row], 1) + offset[:, :2]) + (side_px(1) - 1) / 2
+        xy = FINE * (torch.stack([column, row], 1) + offset[:, :2]) + 1.5
         radius = (side_px(1) + 8 * (level + offset[:, 2])) / 2
         return Features(size, xy, volume[level, row, column], radius).strongest(count)
 
@@ -203,29 +240,38 @@ class KeypointPyramid(Method[KeypointPatchSample]):
     @classmethod
     def stages(cls, preset: str) -> tuple[Stage, ...]:
         """The detector, then the descriptor; each leaves the other alone."""
-        (steps, batch), patches = ((100_000, 224), 100_000) if preset == "paper" else ((2_600, 56), 1_500)
+        (steps, batch), patches = ((100_000, 64), 100_000) if preset == "paper" else ((4_000, 16), 1_500)
         detector, descriptor = (("descriptor.", 0.0),), (("trunk.", 0.0), ("recursion.", 0.0), ("head.", 0.0))
         return (
-            Stage("detector", steps, batch, "keypoint-patches", "adam", 1e-3, "cosine", 200, detector,
-                  gradient_clip=5.0),
+            Stage("detector", steps, batch, "keypoint-patches", "adam", 2e-3, "cosine", 200, detector,
+                  gradient_clip=5.0, average=0.998),
             Stage("descriptor", patches, 64, "keypoint-patches", "adam", 1e-3, "cosine", 200, descriptor),
         )  # fmt: skip
 
     def example(self, batch: int, seed: int) -> KeypointPatchSample:
-        """Bright discs on noise are keypoints, noise is not."""
+        """A bright disc on noise is a keypoint, noise is not."""
         g = torch.Generator().manual_seed(seed)
-        patch = 0.3 * torch.rand(batch, 1, 72, 72, generator=g)
-        keypoint = (torch.arange(batch) % 2 == 0).float()
-        level = torch.arange(batch) % 3 + 1
-        away = (torch.arange(72) - 35.5).square()
-        disc = (away[:, None] + away[None]) < (side_px(1) * level / 6.0).square()[:, None, None]
-        patch = patch + 0.6 * (disc * keypoint[:, None, None])[:, None]
+        levels, cells = self.config.levels, torch.arange(14)
+        place = torch.randint(28, 44, (batch, 2), generator=g).float()
+        away = torch.stack([torch.arange(72) - p[:, None] for p in place.unbind(1)]).square()  # (2, B, 72)
+        disc = (away[1, :, :, None] + away[0, :, None]) < (side_px(2) / 6.0) ** 2
+        patch = 0.3 * torch.rand(batch, 1, 72, 72, generator=g) + 0.6 * disc[:, None]
+        off = [(STRIDE * cells + (side_px(1) - 1) / 2 - p[:, None]).square() for p in place.unbind(1)]
+        keypoint = torch.zeros(batch, levels, 14, 14)
+        keypoint[:, 1] = torch.exp(-(off[1][:, :, None] + off[0][:, None]) / 18)
+        known = torch.ones(batch, 1, 14, 14, dtype=torch.bool)
         anchor, others = (
             torch.rand(batch, 1, PATCH, PATCH, generator=g),
             torch.rand(batch, 3, 1, PATCH, PATCH, generator=g),
         )
         positive = (anchor + 0.1 * torch.rand(anchor.shape, generator=g)).clamp(max=1)
-        return KeypointPatchSample(patch, level, keypoint, anchor, positive, others)
+        return KeypointPatchSample(patch, keypoint, known, anchor, positive, others)
+
+
+def _smoothed(maps: Tensor) -> Tensor:
+    """(B, K, h, w) weighed 1 2 1 along both axes: a pooling lets scores depend on which pixels it pairs."""
+    kernel = maps.new_tensor([1.0, 2.0, 1.0]) / 4
+    return F.conv2d(maps.flatten(0, 1)[:, None], (kernel[:, None] * kernel)[None, None], padding=1)[:, 0].view_as(maps)
 
 
 def _refine(volume: Tensor, level: Tensor, row: Tensor, column: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from scenewright.errors import InputError
 from scenewright.features.data import APART_PX, Picture, Pictures, random_homography
+from scenewright.features.scale_space import DEVIATIONS, blobs, survival
 from scenewright.features.task import KeypointPatchSample, LiftSample
 
 STABLE_SIDES = tuple(12 + 8 * k for k in range(1, 8))
@@ -19,19 +20,22 @@ STABLE_SIDES = tuple(12 + 8 * k for k in range(1, 8))
 _TRIALS, _SURVIVES = 8, 0.7
 _REGION = 6.0  # a SIFT keypoint's patch is 12 standard deviations wide, 6 of OpenCV's sizes
 _OTHERS = 4
+WINDOW = 116
+"""Side, in pixels, of the windows in which keypoints are learned."""
+_SIZES = (0.45, 0.75, 1.25, 2.0)
+"""A picture is looked at so many times larger."""
 _SHEAR = 0.1
-_SLIP, _SLIP_ANGLE = 0.04, float(np.radians(12.5))
-"""What descriptors learn to forgive: 2.5 of 64 pixels, and degrees."""
+_SLIP, _SLIP_ANGLE, _SLIP_ZOOM = 0.04, float(np.radians(16)), 0.2
+"""What descriptors learn to forgive: 2.5 of 64 pixels, degrees, and a log scale."""
 
 
 class KeypointPatches:
-    """Keypoints that survive changes of view, at their scale; places and scales that are none; pairs of patches.
+    """Windows in which blobs are keypoints as far as changes of view let them be found again; pairs of patches.
 
-    A keypoint is a difference-of-Gaussian point of the picture found again, at its place and scale, in 70 % of random
-    homographies of it.
+    The patches are cut around stable difference-of-Gaussian points, see `stable_keypoints`.
 
     Args:
-        pictures: what is looked at; keypoints are found once per picture and kept.
+        pictures: what is looked at; keypoints are found once per picture and size and kept.
         length: how many an epoch has.
         most: use only so many pictures, for they take a while.
     """
@@ -39,46 +43,62 @@ class KeypointPatches:
     def __init__(self, pictures: Pictures, length: int = 200_000, most: int = 400) -> None:
         self.pictures, self.length, self.most = pictures, length, min(most, pictures.count)
         self._known: dict[tuple[int, ...], tuple[Picture, NDArray[np.float64], NDArray[np.float64]]] = {}
+        self._blobs: dict[tuple[int, ...], tuple[Picture, NDArray[np.float64]]] = {}
 
     @property
     def record(self) -> dict[str, Any]:
         """Where the data come from, for the card of the weights."""
-        return {"description": f"stable DoG points of {self.pictures.description}", "pictures": self.most}
+        return {"description": f"blobs and DoG points of {self.pictures.description}", "pictures": self.most}
 
     def __len__(self) -> int:
         return self.length
 
     def draw(self, index: int, generator: torch.Generator) -> KeypointPatchSample:
-        """One item, by the generator alone; half are keypoints, the scales take turns."""
+        """One item, by the generator alone."""
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        level, positive = index // 2 % len(STABLE_SIDES) + 1, index % 2 == 0
-        grey, stable, _ = self.with_keypoints(rng, level if positive else 0)
-        patch, label = self._question(rng, level, positive)
+        patch, keypoint, known = self._window(rng)
+        grey, stable, _ = self.with_keypoints(rng)
         chosen = rng.choice(len(stable), _OTHERS + 1, replace=len(stable) <= _OTHERS)
         apart = [i for i in chosen[1:] if np.linalg.norm(stable[i, :2] - stable[chosen[0], :2]) > APART_PX / 2]
         apart = (apart or [int(np.linalg.norm(stable[:, :2] - stable[chosen[0], :2], axis=1).argmax())]) * _OTHERS
         anchor, again = (_described(grey, stable[chosen[0]], rng) for _ in range(2))
         others = torch.stack([_described(grey, stable[i], rng) for i in apart[:_OTHERS]])
-        return KeypointPatchSample(patch, torch.tensor(level), torch.tensor(label), anchor, again, others)
+        return KeypointPatchSample(patch, keypoint, known, anchor, again, others)
 
-    def _question(self, rng: np.random.Generator, level: int, positive: bool) -> tuple[torch.Tensor, float]:
-        """The surroundings of a keypoint of this scale, or of what is none: another place, or a scale two steps off."""
-        if not positive and rng.random() < 0.5:
-            grey, _, every = self.with_keypoints(rng, 0)
-            return _surroundings(grey, _empty_place(grey, every, STABLE_SIDES[level - 1], rng), rng), 0.0
-        shown = level
-        if not positive:
-            shown = level + (2 if level <= 2 or (level < len(STABLE_SIDES) - 1 and rng.random() < 0.5) else -2)
-        grey, stable, _ = self.with_keypoints(rng, shown)
-        of_level = stable[np.isclose(stable[:, 2], shown)]
-        place = of_level[int(rng.integers(len(of_level)))][:2]
-        return _surroundings(grey, place, rng), float(positive)
+    def _window(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(1, 116, 116) of a picture of some size, turned by any angle, varied; how much each cell of the grid of
+        stride 4 is a keypoint of each scale, and where that is known."""
+        grey, found = self._with_blobs(int(rng.integers(self.most)), int(rng.integers(len(_SIZES))))
+        extent = np.array(grey.shape[::-1], np.float64)
+        centre = rng.uniform(np.minimum(50, extent / 2), np.maximum(extent - 50, extent / 2))
+        A = _spin(rng.uniform(0, 2 * np.pi), float(np.exp(rng.uniform(-0.05, 0.05))))
+        view = _varied(_window(grey, centre, WINDOW, A), rng)
+        xy = (found[:, :2] - centre) @ np.linalg.inv(A).T + (WINDOW - 1) / 2
+        cells = 4 * np.arange((WINDOW - STABLE_SIDES[0]) // 4 + 1, dtype=np.float64) + (STABLE_SIDES[0] - 1) / 2
+        there = np.stack(np.meshgrid(cells, cells), -1) - (WINDOW - 1) / 2
+        source = there @ A.T + centre
+        known = ((source >= 2) & (source <= extent - 3)).all(2)
+        keypoint = _bumps(np.column_stack([xy, found[:, 2:]]), cells)
+        return view, torch.from_numpy(keypoint), torch.from_numpy(known)[None]
+
+    def _with_blobs(self, index: int, size: int) -> tuple[Picture, NDArray[np.float64]]:
+        """A grey picture resized, and its blobs: rows x, y, side, share of views in which it is found again."""
+        key = (*self.pictures.key(index), size)
+        if key not in self._blobs:
+            image = cv2.cvtColor(self.pictures.get(index), cv2.COLOR_RGB2GRAY)
+            how = cv2.INTER_AREA if _SIZES[size] < 1 else cv2.INTER_LINEAR
+            grey = np.asarray(cv2.resize(image, None, fx=_SIZES[size], fy=_SIZES[size], interpolation=how), np.uint8)
+            found = blobs(grey, STABLE_SIDES)
+            share = survival(grey, found, STABLE_SIDES, np.random.default_rng([*key, 23]))
+            seen = np.isfinite(share)
+            self._blobs[key] = grey, np.column_stack([found, share])[seen]
+        return self._blobs[key]
 
     def with_keypoints(
         self, rng: np.random.Generator, level: int = 0
     ) -> tuple[Picture, NDArray[np.float64], NDArray[np.float64]]:
-        """A grey picture with stable keypoints, some of this level (any for 0): rows x, y, level; and all DoG points:
-        x, y, side."""
+        """A grey picture with stable keypoints, some of this level (any for 0): rows x, y, level, side; and all DoG
+        points: x, y, side."""
         for _ in range(2000):
             index = int(rng.integers(self.most))
             key = self.pictures.key(index)
@@ -95,8 +115,8 @@ def stable_keypoints(grey: Picture, rng: np.random.Generator) -> tuple[NDArray[n
     """DoG points that come back.
 
     Returns:
-        (N, 3) x, y, level (1 ...) of those found, within 3 pixels and a factor 1.3 in scale, in 70 % of 8 homographies;
-        (M, 3) x, y, side in pixels of all DoG points.
+        (N, 4) x, y, level (1 ...), side in pixels of those found, within 3 pixels and a factor 1.3 in scale, in 70 % of
+        8 homographies; (M, 3) x, y, side of all DoG points.
     """
     sift = cv2.SIFT.create(contrastThreshold=0.02)
     every = _dog(sift, grey)
@@ -109,7 +129,7 @@ def stable_keypoints(grey: Picture, rng: np.random.Generator) -> tuple[NDArray[n
     low, high = STABLE_SIDES[0] - 4, STABLE_SIDES[-1] + 4
     good = (hits >= _SURVIVES * _TRIALS) & (every[:, 2] >= low) & (every[:, 2] < high)
     level = np.clip(np.rint((every[:, 2] - 12) / 8), 1, len(STABLE_SIDES))
-    return np.column_stack([every[:, :2], level])[good], every
+    return np.column_stack([every[:, :2], level, every[:, 2]])[good], every
 
 
 def _dog(sift: Any, grey: Picture) -> NDArray[np.float64]:
@@ -141,10 +161,25 @@ def _empty_place(grey: Picture, every: NDArray[np.float64], side: int, rng: np.r
     return place
 
 
-def _surroundings(grey: Picture, place: NDArray[np.float64], rng: np.random.Generator) -> torch.Tensor:
-    """(1, 72, 72) in [0, 1] around a place, turned, within 2 pixels and 5 % of its scale, its contrast varied."""
-    spin = _spin(rng.uniform(0, 2 * np.pi), float(np.exp(rng.uniform(-0.05, 0.05))))
-    return _varied(_window(grey, place + rng.uniform(-2, 2, 2), 72, spin), rng)
+def _bumps(found: NDArray[np.float64], cells: NDArray[np.float64]) -> NDArray[np.float32]:
+    """How much a keypoint of each scale k lies at each place of a square grid, (K, h, h): the largest of
+    share exp(-(d^2 / s^2 + log^2(side_k / side) / t^2) / 2) over all keypoints, rows x, y, side, share.
+
+    s is the keypoint's own deviation, side / 12, at least 2 pixels, and t a fifth: as wide as its peak in scale space.
+    """
+    reach = 2 * found[:, 2:3] / DEVIATIONS
+    near = ((found[:, :2] > cells[0] - reach) & (found[:, :2] < cells[-1] + reach)).all(1)
+    x, y, side, share = found[near].astype(np.float32).T
+    spread, places = np.maximum(side / np.float32(DEVIATIONS), 2), cells.astype(np.float32)
+    across, down = (np.exp(-(((places - p[:, None]) / spread[:, None]) ** 2) / 2) for p in (x, y))
+    sides = np.array(STABLE_SIDES, np.float32)[:, None]
+    scale = share * np.exp(-((np.log(sides / side) / np.float32(0.2)) ** 2) / 2)
+    bumps = np.zeros((len(STABLE_SIDES), len(cells), len(cells)), np.float32)
+    for k, height in enumerate(scale):
+        near = height > 0.02
+        if near.any():
+            bumps[k] = ((height[near, None] * down[near])[:, :, None] * across[near, None]).max(0)
+    return bumps
 
 
 def _described(grey: Picture, keypoint: NDArray[np.float64], rng: np.random.Generator) -> torch.Tensor:
@@ -192,14 +227,15 @@ class LiftPatches:
         most: use only so many pictures.
     """
 
-    def __init__(self, pictures: Pictures, length: int = 200_000, turn_deg: float = 180.0, most: int = 400) -> None:
+    def __init__(self, pictures: Pictures, length: int = 200_000, turn_deg: float = 180.0, most: int = 800) -> None:
         self.keypoints = KeypointPatches(pictures, length, most)
         self.turn_deg = turn_deg
 
     @property
     def record(self) -> dict[str, Any]:
         """Where the data come from, for the card of the weights."""
-        return {**self.keypoints.record, "turn_deg": self.turn_deg}
+        where = f"stable DoG points of {self.keypoints.pictures.description}"
+        return {**self.keypoints.record, "description": where, "turn_deg": self.turn_deg}
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -208,33 +244,35 @@ class LiftPatches:
         """One quadruple, by the generator alone."""
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         grey, stable, every = self.keypoints.with_keypoints(rng)
-        first = stable[int(rng.integers(len(stable)))]
+        like = stable[stable[:, 2] == rng.choice(np.unique(stable[:, 2]))]  # small keypoints are far more frequent
+        first = like[int(rng.integers(len(like)))]
         second = stable[int(np.linalg.norm(stable[:, :2] - first[:2], axis=1).argmax())]
         apart = stable[np.linalg.norm(stable[:, :2] - first[:2], axis=1) > APART_PX]
         second = apart[int(rng.integers(len(apart)))] if len(apart) else second
         views = [self._seen(grey, k, rng, 0.2) for k in (first, first, second)]
-        side = STABLE_SIDES[int(first[2]) - 1]
-        bare = np.append(_empty_place(grey, every, side, rng), first[2])
+        bare = np.array([*_empty_place(grey, every, round(first[3]), rng), *first[2:]])
         views.append(self._seen(grey, bare, rng, 0.0))
-        patches, xy, angle = zip(*views)
+        patches, xy, angle, zoom = zip(*views)
         slip = rng.uniform(-1, 1, (3, 3)) * [_SLIP, _SLIP, _SLIP_ANGLE]
         return LiftSample(
             torch.stack(patches),
             torch.from_numpy(np.stack(xy[:3]).astype(np.float32)),
             torch.tensor(angle[:3], dtype=torch.float32),
+            torch.tensor(zoom[:3], dtype=torch.float32),
             torch.from_numpy(slip.astype(np.float32)),
         )
 
     def _seen(
         self, grey: Picture, keypoint: NDArray[np.float64], rng: np.random.Generator, shift: float
-    ) -> tuple[torch.Tensor, NDArray[np.float64], float]:
-        """A view, where in it the keypoint lies, and by how much it is turned."""
+    ) -> tuple[torch.Tensor, NDArray[np.float64], float, float]:
+        """A view, where in it the keypoint lies, by how much it is turned, and log2 of how much larger it is."""
         turn = float(np.radians(rng.uniform(-self.turn_deg, self.turn_deg)))
         place = rng.uniform(-shift, shift, 2)  # of the patch's half width
-        zoom = 2 * STABLE_SIDES[int(keypoint[2]) - 1] / 128 * float(np.exp(rng.uniform(-0.15, 0.15)))
+        larger = rng.uniform(-_SLIP_ZOOM, _SLIP_ZOOM)
+        step = 2 * keypoint[3] / 128 * float(np.exp(-larger))
         # the picture turns by +turn when the window reads it along -turn
         spin = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-        A = zoom * spin @ (np.eye(2) + rng.uniform(-_SHEAR, _SHEAR, (2, 2)))
+        A = step * spin @ (np.eye(2) + rng.uniform(-_SHEAR, _SHEAR, (2, 2)))
         offset = -A @ (place * (128 - 1) / 2)
         view = _window(grey, keypoint[:2] + offset, 128, A)
-        return _varied(view, rng), place, turn
+        return _varied(view, rng), place, turn, larger / np.log(2)

@@ -183,6 +183,7 @@ class LiftSample(Sample):
             keypoint, one of a place without any.
         xy: (3, 2) float32 where the keypoints lie, -1 and 1 at the centres of the outer pixels.
         angle: (3,) float32 radians by which each view is turned against a common one, from +x towards +y.
+        zoom: (3,) float32 log2 of how much larger each view shows its keypoint than at its own scale.
         slip: (3, 3) float32 by how much a detector's x, y and an estimator's angle may miss these: what a descriptor
             has to forgive.
     """
@@ -190,25 +191,27 @@ class LiftSample(Sample):
     patches: Tensor
     xy: Tensor
     angle: Tensor
+    zoom: Tensor
     slip: Tensor
 
 
 @dataclass(frozen=True)
 class KeypointPatchSample(Sample):
-    """Surroundings of a place, whether a keypoint of some scale lies there, and patches to tell apart; a batch has B in
+    """A window of a picture, where in it keypoints of which scale lie, and patches to tell apart; a batch has B in
     front of every shape.
 
     Args:
-        patch: (1, 72, 72) float32 grey in [0, 1], the place in its middle.
-        level: () int64, 1 ...: which scale is asked about.
-        keypoint: () float32, 1 where a keypoint of that scale lies there, else 0.
+        patch: (1, S, S) float32 grey in [0, 1].
+        keypoint: (K, h, h) float32, how much a keypoint of scale k lies in each cell of a grid of stride 4, that of the
+            patches of the smallest scale.
+        known: (1, h, h) bool, false where nothing is known (outside the picture).
         anchor, positive: (1, 32, 32) float32 grey, two views of one keypoint.
         others: (N, 1, 32, 32) float32 grey, views of other keypoints.
     """
 
     patch: Tensor
-    level: Tensor
     keypoint: Tensor
+    known: Tensor
     anchor: Tensor
     positive: Tensor
     others: Tensor

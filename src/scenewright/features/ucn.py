@@ -49,15 +49,32 @@ class TransformerConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W); places outside read as zeros, as a padded convolution's do."""
-        height, width = x.shape[-2:]
         kernel = self.conv.kernel_size[0]
         A = self.matrices(x)
         offsets = pixel_grid((kernel, kernel), A).flatten(0, 1) - kernel // 2  # (k k, 2), row by row
-        where = pixel_grid((height, width), A)[None, None] + torch.einsum("bhwij,kj->bkhwi", A, offsets)
-        read, _ = sample_at(x.float(), where.flatten(1, 2))  # (B, C, k k H, W)
-        read = read.unflatten(2, (kernel * kernel, height)).flatten(1, 2).to(x.dtype)
-        weight = self.conv.weight.flatten(1)[..., None, None]
-        return F.conv2d(read, weight, self.conv.bias)
+        where = pixel_grid((x.shape[2], x.shape[3]), A)[:, :, None] + torch.einsum("bhwij,kj->bhwki", A, offsets)
+        samples = _gathered(x, where).flatten(3).permute(0, 3, 1, 2)  # (B, k k C, H, W)
+        weight = self.conv.weight.permute(0, 2, 3, 1).flatten(1)[..., None, None]
+        return F.conv2d(samples, weight, self.conv.bias)
+
+
+def _gathered(x: Tensor, where: Tensor) -> Tensor:
+    """As `sample_at`, all channels of a place in one piece: (B, C, H, W), (B, h, w, N, 2) pixels -> (B, h, w, N, C).
+
+    Each sample is the weighted sum of four rows of a table of pixels; those outside weigh nothing.
+    """
+    batch, channels, height, width = x.shape
+    corner = where.detach().floor()
+    u, v = (where - corner).unbind(-1)
+    weight = torch.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], -1)
+    column = corner[..., 0, None] + corner.new_tensor([0, 1, 0, 1])
+    row = corner[..., 1, None] + corner.new_tensor([0, 0, 1, 1])
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    first = height * width * torch.arange(batch, device=x.device)[:, None, None, None, None]
+    index = first + (row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).long()
+    table, weight = x.permute(0, 2, 3, 1).reshape(-1, channels).to(weight.dtype), weight * inside
+    read = F.embedding_bag(index.reshape(-1, 4), table, per_sample_weights=weight.reshape(-1, 4), mode="sum")
+    return read.unflatten(0, where.shape[:-1]).to(x.dtype)
 
 
 class Inception(nn.Module):

@@ -1,6 +1,7 @@
 """A trained network made ready for prediction alone: the same map, computed with less besides its convolutions.
 
-A batch norm in eval mode is a factor and an offset per channel: both go into the convolution in front of it. And under
+A batch norm in eval mode is a factor and an offset per channel: both go into the convolution in front of it; a ReLU
+between them becomes a bound. And under
 autocast a convolution's kernels are cast at every call: here they are cast once. Channels come last in memory, which
 convolutions keep from their kernels, and poolings are several times faster so.
 """
@@ -69,10 +70,32 @@ class KeptLinear(_Kept, nn.Linear):
         return F.linear(*self._cast(x))
 
 
+class Bound(nn.Module):
+    """A ReLU and the batch norm behind it once the norm's factor g and offset c are in the convolution in front:
+    g relu(z) + c is g z + c, held above c where g is positive and below c where it is negative.
+
+    Args:
+        gain, offset: (C,) g and c.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, gain: Tensor, offset: Tensor) -> None:
+        super().__init__()
+        c, far = offset[:, None, None], torch.full_like(offset, torch.inf)[:, None, None]
+        self.register_buffer("low", torch.where(gain[:, None, None] >= 0, c, -far))
+        self.register_buffer("high", torch.where(gain[:, None, None] >= 0, far, c))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), in place."""
+        return x.clamp_(self.low.to(x.dtype), self.high.to(x.dtype))
+
+
 @torch.no_grad()
 def prepare(network: nn.Module, run: Callable[[], Any]) -> int:
-    """Fold every batch norm of `network` that directly follows a convolution into it, in place; it cannot be trained
-    afterwards, and its state has other names.
+    """Fold every batch norm of `network` that follows a convolution, directly or behind a ReLU, into it, in place; it
+    cannot be trained afterwards, and its state has other names.
 
     Args:
         network: in eval mode.
@@ -83,11 +106,16 @@ def prepare(network: nn.Module, run: Callable[[], Any]) -> int:
     """
     pairs = _pairs(network, run)
     places = {module: (parent, name) for parent in network.modules() for name, module in parent.named_children()}
-    for producer, norm in pairs:
+    for producer, relu, norm in pairs:
+        gain, offset = _factors(norm)
         for conv in _convolutions(producer):
-            _fold(conv, norm)
-        parent, name = places[norm]
-        parent.register_module(name, nn.Identity())
+            _fold(conv, gain, offset)
+        dtype = cast(Tensor, norm.running_mean).dtype
+        bound = nn.Identity() if relu is None else Bound(gain.to(dtype), offset.to(dtype))
+        for old, new in ((norm, bound), (relu, nn.Identity())):
+            if old is not None:
+                parent, name = places[old]
+                parent.register_module(name, new)
     for module, (parent, name) in places.items():
         if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(parent, UpConv):
             parent.register_module(name, KeptConv2d(module))
@@ -103,39 +131,63 @@ def _convolutions(producer: nn.Module) -> list[nn.Conv2d]:
     return [cast(nn.Conv2d, producer)]
 
 
-def _pairs(network: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module, nn.BatchNorm2d]]:
-    """Convolutions and the norms that alone are given their output, at every call of either in the pass."""
-    made: dict[int, tuple[nn.Module, Tensor, Tensor]] = {}  # outputs are kept, so that none gets another's address
+Triple = tuple[nn.Module, nn.ReLU | None, nn.BatchNorm2d]
+
+
+def _pairs(network: nn.Module, run: Callable[[], Any]) -> list[Triple]:
+    """Convolutions, ReLUs behind them if any, and the norms that alone are given their output, at every call of any of
+    them in the pass."""
+    made: dict[int, tuple[nn.Module, nn.ReLU | None, Tensor, Tensor]] = {}  # kept, so that none gets another's address
     calls: Counter[nn.Module] = Counter()
-    found: Counter[tuple[nn.Module, nn.BatchNorm2d]] = Counter()
+    found: Counter[Triple] = Counter()
+    rectified: dict[nn.ReLU, nn.Module | None] = {}
+
+    def source(given: tuple[Any, ...]) -> tuple[nn.Module, nn.ReLU | None] | None:
+        before = made.get(id(given[0]))
+        if before is None or before[2] is not given[0] or not torch.equal(given[0], before[3]):
+            return None  # an activation in place would have changed it
+        return before[:2]
+
+    def about_to(module: nn.Module, given: tuple[Any, ...]) -> None:
+        if isinstance(module, nn.ReLU):
+            producer = source(given)
+            plain = producer is not None and producer[1] is None and type(producer[0]) is nn.Conv2d
+            rectified[module] = producer[0] if plain and producer is not None else None
 
     def watch(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
         calls[module] += 1
         if isinstance(module, nn.BatchNorm2d):
-            before = made.get(id(given[0]))
-            if before is not None and before[1] is given[0] and torch.equal(given[0], before[2]):
-                found[before[0], module] += 1  # an activation in place would have changed it
-        else:
-            made[id(output)] = module, output, output.clone()
+            producer = source(given)
+            if producer is not None:
+                found[(*producer, module)] += 1
+        elif not isinstance(module, nn.ReLU):
+            made[id(output)] = module, None, output, output.clone()
+        elif (conv := rectified.pop(module)) is not None:
+            made[id(output)] = conv, module, output, output.clone()
 
-    kinds = (nn.BatchNorm2d, nn.Conv2d, UpConv)
-    hooks = [m.register_forward_hook(watch) for m in network.modules() if isinstance(m, kinds)]
+    kinds = (nn.BatchNorm2d, nn.Conv2d, nn.ReLU, UpConv)
+    watched = [m for m in network.modules() if isinstance(m, kinds)]
+    hooks = [hook for m in watched for hook in (m.register_forward_pre_hook(about_to), m.register_forward_hook(watch))]
     try:
         run()
     finally:
         for hook in hooks:
             hook.remove()
     return [
-        (p, n) for (p, n), count in found.items()
-        if calls[p] == calls[n] == count and n.track_running_stats and not n.training
+        (p, r, n) for (p, r, n), count in found.items()
+        if all(calls[m] == count for m in (p, r, n) if m is not None) and n.track_running_stats and not n.training
     ]  # fmt: skip
 
 
-def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    """w' = w g / sqrt(v + eps), b' = (b - m) g / sqrt(v + eps) + beta, taken in float64."""
+def _factors(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """(C,) g / sqrt(v + eps) and beta - m g / sqrt(v + eps), in float64."""
     mean, variance = cast(Tensor, norm.running_mean).double(), cast(Tensor, norm.running_var).double()
     gain = torch.rsqrt(variance + norm.eps) * (1.0 if norm.weight is None else norm.weight.double())
-    offset = -mean if conv.bias is None else conv.bias.double() - mean
-    bias = offset * gain + (0.0 if norm.bias is None else norm.bias.double())
+    return gain, (0.0 if norm.bias is None else norm.bias.double()) - mean * gain
+
+
+def _fold(conv: nn.Conv2d, gain: Tensor, offset: Tensor) -> None:
+    """w' = w g, b' = b g + c, taken in float64."""
+    bias = offset if conv.bias is None else conv.bias.double() * gain + offset
     conv.weight = nn.Parameter((conv.weight.double() * gain[:, None, None, None]).to(conv.weight.dtype), False)
     conv.bias = nn.Parameter(bias.to(conv.weight.dtype), False)

@@ -216,8 +216,11 @@ def test_black_frames_first_and_between(clip: tuple) -> None:
     assert figures.ate_sim3 < 0.02
 
 
-def test_a_jump_begins_a_new_piece_and_keeps_the_old(clip: tuple) -> None:
-    """Long lost in another room: a second piece of map, both of them there at the end."""
+@pytest.mark.parametrize("enough", [{"new_segment_s": 0.2}, {"new_segment_s": 1e9}])
+def test_a_jump_begins_a_new_piece_and_keeps_the_old(clip: tuple, enough: dict) -> None:
+    """Lost in another room for some time, or for some frames at any speed: a second piece of map, both there at the
+    end.
+    """
     frames, depths = clip
     other = BoxRoom(5)
     late, late_depths = [], dict(depths)
@@ -225,7 +228,8 @@ def test_a_jump_begins_a_new_piece_and_keeps_the_old(clip: tuple) -> None:
         picture, depth, _ = other.render(T)
         late.append(Frame(n, 10 + n / 15, picture))
         late_depths[n] = depth
-    config = SlamConfig(recovery=RecoveryConfig(new_segment_s=0.2, new_segment_frames=3))
+    frames_lost = (3, 99) if enough["new_segment_s"] < 1 else (99, 5)
+    config = SlamConfig(recovery=RecoveryConfig(new_segment_frames=frames_lost, **enough))
     result = run([*frames[:14], *late], CnnSlam(CAMERA, NoisyDepth(late_depths), config))
     statuses = [f.status for f in result.frames]
     assert statuses[:14] == [Status.OK] * 14

@@ -257,7 +257,8 @@ class RecoveryConfig:
     Args:
         energy_ratio: where corners are tracked, the direct tracker alone is believed only below this multiple of the
             running median energy, and never once the camera is lost: it locks to whatever looks alike.
-        new_segment_s, new_segment_frames: lost for this long and this many frames, a new piece of map begins.
+        new_segment_s, new_segment_frames: lost for this long and the first number of frames, or for the second at any
+            speed (times may be nominal), a new piece of map begins.
         blank: mean squared gradient below which a picture shows nothing. blur: share of the running median sharpness
             below which a frame is tracked but not mapped.
         bridge_frames: lost frames between two posed ones that are interpolated at the end.
@@ -266,7 +267,7 @@ class RecoveryConfig:
 
     energy_ratio: float = 2.5
     new_segment_s: float = 2.0
-    new_segment_frames: int = 8
+    new_segment_frames: tuple[int, int] = (8, 24)
     blank: float = 2.0
     blur: float = 0.5
     bridge_frames: int = 5

@@ -220,7 +220,8 @@ class CnnSlam:
         if self._given is None and (found := self.map.relocaliser.locate(picture.image, self.camera)) is not None:
             return self._resume(picture, found[0], found[1])
         lost_for = sum(1 for _ in _trailing_lost(self.map.entries)) + 1
-        long = picture.time_s - motion.lost_since_s >= config.new_segment_s and lost_for >= config.new_segment_frames
+        seconds = picture.time_s - motion.lost_since_s
+        long = lost_for >= config.new_segment_frames[0 if seconds >= config.new_segment_s else 1]
         if self._given is None and long and pictures.sharpness(picture.levels[0]) >= config.blank:
             motion.segment += 1
             last = self.map.view_pose(next(e.view for e in reversed(self.map.entries) if e.view >= 0))

@@ -26,8 +26,12 @@ NAMES = [
 
 def predicted(model: Method[Any], given: torch.Tensor) -> dict[str, torch.Tensor]:
     width, height = model.config.input_size
-    rest = (model.config.focus_m,) if model.card.task == "focus" else ()
-    prediction = model.predict(given, Camera.from_fov(width, height, 60.0), *rest)  # type: ignore[operator]
+    camera, rest = Camera.from_fov(width, height, 60.0), ()
+    if model.card.task == "focus":
+        focal = model.config.focal_px
+        camera = Camera.from_parameters(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
+        rest = (model.config.focus_m,)
+    prediction = model.predict(given, camera, *rest)  # type: ignore[operator]
     return {name: value for name in FIELDS if (value := getattr(prediction, name)) is not None}
 
 

@@ -104,7 +104,7 @@ def test_squared_error_by_hand() -> None:
     close(squared_error(said, truth, truth > 1, "mean"), torch.tensor([0.0]))
 
 
-def test_depth_out_of_the_range_of_focus_does_not_count(small: DDFF) -> None:
+def test_depth_out_of_the_range_that_is_learnt_does_not_count(small: DDFF) -> None:
     sample = small.example(2, 0)
     stage = small.stages("small")[0]
     holes = sample.depth_m.clone()
@@ -116,6 +116,22 @@ def test_depth_out_of_the_range_of_focus_does_not_count(small: DDFF) -> None:
     close(inner, (cropped - truth).square().mean((1, 2, 3)))
 
 
+def test_blur_of_every_slice_is_its_distance_from_the_truth(small: DDFF, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weighed by the stage; a pixel out of the range that is learnt does not count."""
+    sample = small.example(2, 0)
+    holes = sample.depth_m.clone()
+    holes[:, :, :8] = 40
+    sample = replace(sample, depth_m=holes)
+    stage = replace(small.stages("small")[0], terms=(("blur", 0.5),))
+    disparity = small.config.metre_pixels / sample.depth_m
+    distance = (disparity - small.config.disparities.view(1, 10, 1, 1)).abs()
+    distance[:, :, :8] = 7
+    monkeypatch.setattr(small, "of_each_slice", lambda stack: distance)
+    close(small.loss(sample, stage)["blur"], torch.zeros(2))
+    monkeypatch.setattr(small, "of_each_slice", lambda stack: distance + 0.1)
+    close(small.loss(sample, stage)["blur"], torch.full((2,), 0.5 * 10 * 0.01))
+
+
 def said(model: DDFF, disparity: torch.Tensor, focus_m: torch.Tensor) -> torch.Tensor:
     return model._depth(disparity.view(1, 1, 1, -1), 1 / focus_m[None]).flatten()
 
@@ -123,8 +139,10 @@ def said(model: DDFF, disparity: torch.Tensor, focus_m: torch.Tensor) -> torch.T
 def test_with_the_trained_distances_depth_is_the_inverse_of_disparity(small: DDFF) -> None:
     disparity = torch.linspace(0.1, 1.0, 23)
     close(said(small, disparity, small.config.focus_m), small.config.metre_pixels / disparity)
+    nearer = torch.linspace(1.0, 1.6, 7)  # than the first slice: blur goes on, down to the nearest depth learnt
+    close(said(small, nearer, small.config.focus_m), small.config.metre_pixels / nearer)
     beyond = said(small, torch.tensor([-1.0, 0.0, 5.0]), small.config.focus_m)
-    close(beyond, torch.tensor([8.0, 8.0, 0.8]))
+    close(beyond, torch.tensor([8.0, 8.0, 0.5]))
 
 
 def test_with_other_distances_it_is_a_place_between_slices(small: DDFF) -> None:
@@ -158,7 +176,8 @@ def test_the_order_of_slices_matters(small: DDFF) -> None:
     assert not torch.allclose(forth, back, rtol=1e-3)
 
 
-def test_sizes_that_do_not_fit_are_filled_up_by_reflection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_brought_to_the_focal_length_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And sides that do not fit are filled up by reflection."""
     model = on_meta()
     seen: list[tuple[int, ...]] = []
 
@@ -168,9 +187,13 @@ def test_sizes_that_do_not_fit_are_filled_up_by_reflection(monkeypatch: pytest.M
 
     monkeypatch.setattr(model, "forward", network)
     picture = torch.rand(1, 10, 3, 383, 552)
-    close(model._disparity(picture), picture[:, 0, :1])
+    close(model._disparity(picture, 1.0), picture[:, 0, :1])
     assert seen == [(1, 10, 3, 384, 576)]
-    model._disparity(torch.rand(1, 10, 3, 766, 1104))  # twice the size is brought down first
+    focal = torch.tensor([521.4052, 2 * 521.4052, 0.5 * 521.4052])
+    camera = Camera(552, 383, torch.stack([Camera.from_parameters(552, 383, f, f, 275.0, 191.0).K for f in focal]))
+    own, tele, wide = model._ratio(camera).tolist()
+    assert (own, tele, wide) == pytest.approx((1, 0.5, 2))
+    assert model._disparity(torch.rand(1, 10, 3, 766, 1104), tele).shape == (1, 1, 766, 1104)
     assert seen[1] == (1, 10, 3, 384, 576)
 
 
@@ -196,7 +219,9 @@ def test_the_raw_network_wants_its_own_number_of_slices(small: DDFF) -> None:
             small(torch.rand(*shape))
 
 
-@pytest.mark.parametrize("changes", [{"cc": (4,)}, {"widths": (8, 8)}, {"slices": 1}, {"near_m": 9.0}])
+@pytest.mark.parametrize(
+    "changes", [{"cc": (4,)}, {"widths": (8, 8)}, {"slices": 1}, {"near_m": 9.0}, {"nearest_m": 0.9}]
+)
 def test_impossible_configs(changes: dict[str, object]) -> None:
     with pytest.raises(InputError, match="ddff config"):
         replace(DDFFConfig.small(), **changes)

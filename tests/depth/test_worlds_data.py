@@ -162,7 +162,7 @@ def test_items_are_functions_of_the_generator_and_can_be_batched(folder: Path) -
         StereoPairs(PairFrames(folder), PairAugmentation((48, 32))),
         StereoPairs(PairFrames(folder, "test"), PairAugmentation((64, 24)), "sparse"),
         OrdinalPairs(RoomFrames(folder), how, 12),
-        FocalStacks(RoomFrames(folder), how, lens),
+        FocalStacks(RoomFrames(folder), how, lens, 40.0),
     ]
     for data in sets:
         assert len(data) == 2
@@ -193,24 +193,23 @@ def test_samples_for_measuring_are_whole_and_fixed(folder: Path) -> None:
     assert len(list(focal_samples(rooms, (48, 36), Lens(3, 0.8, 6.0, 0.1)))) == 2
 
 
+class Wall:
+    """One view of a wall of noise at a distance; the camera's focal length is 60 px."""
+
+    def __init__(self, metres: float) -> None:
+        self.metres = metres
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> RoomFrame:
+        image = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+        depth = np.full((48, 64), self.metres, np.float32)
+        K = np.array([[60.0, 0, 32], [0, 60.0, 24], [0, 0, 1]], np.float32)
+        return RoomFrame(image, depth, np.ones((48, 64), np.uint8), K, 0, "wall")
+
+
 def test_a_stack_is_sharpest_where_it_focuses() -> None:
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (48, 64, 3)).astype(np.uint8)
-    K = np.array([[60.0, 0, 32], [0, 60.0, 24], [0, 0, 1]], np.float32)
-
-    class Wall:
-        """One view of a wall at a distance."""
-
-        def __init__(self, metres: float) -> None:
-            self.metres = metres
-
-        def __len__(self) -> int:
-            return 1
-
-        def __getitem__(self, index: int) -> RoomFrame:
-            depth = np.full((48, 64), self.metres, np.float32)
-            return RoomFrame(image, depth, np.ones((48, 64), np.uint8), K, 0, "wall")
-
     lens = Lens(5, 0.8, 8.0, 0.2, noise=0.0)
     focus = next(focal_samples(Wall(1.0), (64, 48), lens)).focus_m[0]  # type: ignore[arg-type]
     assert focus[0] == pytest.approx(0.8)
@@ -220,3 +219,15 @@ def test_a_stack_is_sharpest_where_it_focuses() -> None:
         detail = item.stack[0].diff(dim=-1).abs().mean((1, 2, 3))
         assert int(detail.argmax()) == slice_
         torch.testing.assert_close(item.depth_m, torch.full((1, 1, 48, 64), metres))
+
+
+def test_training_stacks_have_one_focal_length() -> None:
+    """Of 60 px and less only a part is seen; a longer one than wanted stays what it is."""
+    how, lens = Augmentation((40, 32), roll_deg=0.0), Lens(3, 0.8, 8.0, 0.1)
+    for wanted, had in ((60.0, 60.0), (50.0, 50.0), (20.0, 40.0)):
+        stacks = FocalStacks(Wall(2.0), how, lens, wanted)  # type: ignore[arg-type]
+        for seed in range(5):
+            item = stacks.draw(0, torch.Generator().manual_seed(seed))
+            assert item.stack.shape == (3, 3, 32, 40)
+            assert item.depth_m.shape == (1, 32, 40)
+            assert item.camera.numbers[0] == pytest.approx(had, rel=0.03)  # sides are whole pixels

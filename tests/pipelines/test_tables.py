@@ -32,7 +32,8 @@ def test_every_claim_names_figures_and_methods_that_exist() -> None:
 
 def test_blocks_are_filled_from_results(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     put(tmp_path, "ddff", 0.1)
-    put(tmp_path, "ddff.bilinear", 0.2)
+    put(tmp_path, "ddff.short", 0.1)
+    put(tmp_path, "ddff.short-bilinear", 0.2)
     page = tmp_path / "page.md"
     blocks = (
         "<!-- claims:depth/papers -->\nold\n<!-- /claims -->\n"
@@ -42,7 +43,7 @@ def test_blocks_are_filled_from_results(tmp_path: Path, capsys: pytest.CaptureFi
     page.write_text(blocks)
     assert rewrite(page, tmp_path)
     text = page.read_text()
-    assert "| ddff | 0.10000 | ddff (bilinear) | 0.20000 | **held** |" in text
+    assert "| ddff (short) | 0.10000 | ddff (short-bilinear) | 0.20000 | **held** |" in text
     assert "old" not in text
     assert "| ddff | **0.100** |" in text
     assert text.count("**not measured**") == len(CLAIMS["papers"]) - 1

@@ -1,6 +1,7 @@
 """What the depth papers claim and what this project asks of its small weights, as data for `engine.claims`.
 
-Rows with a dot are ablations: the same method trained or used otherwise, named METHOD.WHAT-IS-OTHERWISE.
+Rows with a dot are ablations: the same method trained or used otherwise, named METHOD.WHAT-IS-OTHERWISE. Those
+called short are trained for fewer steps than what ships; METHOD.short is what they compare with.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ _focus = partial(Claim, task="depth", protocol="focal-rooms-test", metric="MSE")
 _sure = partial(Claim, task="depth", protocol="rooms-confidence")
 
 PAPERS: tuple[Claim, ...] = (
-    _rooms("a scale-invariant term helps", "Eigen 2014", winner="eigen", loser="eigen.plain-l2"),
-    _borders("the fine network sharpens borders", "Eigen 2014", winner="eigen", loser="eigen.coarse-alone"),
+    _rooms("a scale-invariant term helps", "Eigen 2014", winner="eigen.short", loser="eigen.short-plain-l2"),
+    _borders("the fine network sharpens borders", "Eigen 2014", winner="eigen.short", loser="eigen.short-coarse-alone"),
     _rooms("classifying depth beats regressing it, on one trunk", "Cao 2017", winner="depth_classification",
            loser="fcrn"),
-    _rooms("information gain beats the plain log loss", "Cao 2017", winner="depth_classification",
-           loser="depth_classification.plain-log-loss"),
+    _rooms("information gain beats the plain log loss", "Cao 2017", winner="depth_classification.short",
+           loser="depth_classification.short-plain-log-loss"),
     _rooms("the CRF helps", "Cao 2017", metric=_SCALED, winner="depth_classification",
            loser="depth_classification.without-crf"),
     _borders("the CRF helps at the borders of objects", "Cao 2017", winner="depth_classification",
@@ -44,9 +45,11 @@ PAPERS: tuple[Claim, ...] = (
            loser="lower-is-nearer"),
     _focus("three quarters less error than classical depth from focus", "Hazirbas 2018", winner="ddff",
            loser="variance-of-laplacian", factor=0.25),
-    _focus("a connection at the third stage helps", "Hazirbas 2018", winner="ddff", loser="ddff.no-connection"),
-    _focus("up-convolution beats bilinear upsampling", "Hazirbas 2018", winner="ddff", loser="ddff.bilinear"),
-    _focus("up-convolution beats unpooling", "Hazirbas 2018", winner="ddff", loser="ddff.unpool"),
+    _focus("a connection at the third stage helps", "Hazirbas 2018", winner="ddff.short",
+           loser="ddff.short-no-connection"),
+    _focus("up-convolution beats bilinear upsampling", "Hazirbas 2018", winner="ddff.short",
+           loser="ddff.short-bilinear"),
+    _focus("up-convolution beats unpooling", "Hazirbas 2018", winner="ddff.short", loser="ddff.short-unpool"),
 )  # fmt: skip
 """The ranking claims of the papers that small ablations can test."""
 

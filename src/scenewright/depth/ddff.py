@@ -39,9 +39,11 @@ class DDFFConfig:
         dropout: of encoder and decoder maps from stage 3 on.
         reduction: of the squared error over an item's pixels.
         near_m, far_m: first and last focus distance; the others lie evenly between, in inverse depth.
+        nearest_m: nearest depth that is learnt and answered; nearer than near_m blur alone tells it.
         metre_pixels: disparity = metre_pixels / depth.
         aperture_m: diameter of the lens opening of the stacks it is trained on, metres.
-        input_size: (width, height) the network is trained at; `predict` keeps the aspect and this many pixels.
+        focal_px: focal length of the pictures it is trained on, pixels; `predict` brings others to it.
+        input_size: (width, height) of the pictures it is trained on.
     """
 
     widths: tuple[int, ...]
@@ -53,29 +55,32 @@ class DDFFConfig:
     reduction: Reduction
     near_m: float
     far_m: float
+    nearest_m: float
     metre_pixels: float
     aperture_m: float
+    focal_px: float
     input_size: tuple[int, int]
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.convs) or not set(self.cc) <= set(range(1, len(self.widths) + 1)):
             found = f"{len(self.widths)} widths, {len(self.convs)} numbers of convolutions, CC at {self.cc}"
             raise InputError("ddff config", found, "as many of both, and connections at stages that exist")
-        if self.slices < 2 or not 0 < self.near_m < self.far_m:
-            raise InputError("ddff config", f"{self.slices} slices from {self.near_m} to {self.far_m} m", "2 or more")
+        if self.slices < 2 or not 0 < self.nearest_m <= self.near_m < self.far_m:
+            found = f"{self.slices} slices from {self.near_m} to {self.far_m} m, depth from {self.nearest_m} m"
+            raise InputError("ddff config", found, "2 slices or more, and distances that ascend")
 
     @classmethod
     def paper(cls) -> DDFFConfig:
         """DDFFNet-CC3 for DDFF 12-Scene: its light fields have nine views in a row, 0.27 mm apart."""
         return cls(
             (64, 128, 256, 512, 512), (2, 2, 3, 3, 3), 10, (3,), "upconv", 0.5, "sum", 0.5, METRE_PIXELS / 0.0202,
-            METRE_PIXELS, 8 * 2.709e-4, (552, 383),
+            0.5, METRE_PIXELS, 8 * 2.709e-4, 521.4052, (552, 383),
         )  # fmt: skip
 
     @classmethod
     def small(cls) -> DDFFConfig:
         """Three thin stages, for rooms seen through a lens so wide that pictures of 96 pixels show the blur."""
-        return cls((16, 32, 64), (2, 2, 2), 10, (3,), "upconv", 0.0, "mean", 0.8, 8.0, 0.8, 0.1, (96, 72))
+        return cls((16, 32, 64), (2, 2, 2), 10, (3,), "upconv", 0.0, "mean", 0.8, 8.0, 0.5, 0.8, 0.1, 80.0, (64, 48))
 
     @property
     def disparities(self) -> Tensor:
@@ -106,18 +111,23 @@ class DDFF(Method[FocalStackSample]):
         deviations=(
             "one normalisation, ImageNet's mean and deviation on RGB in [0, 1], in training and in use; the released "
             "scripts use two different ones",
-            "the last per-slice batch norm starts with bias 1 and the slices' weights at disparity / slices, so that "
-            "its one channel cannot die at the start",
+            "the last per-slice batch norm starts with bias 1, so that its one channel cannot die at the start, and "
+            "the farther a slice is focused, the larger is its weight: there, blur grows with disparity",
             "unpooling returns values to where the encoder's pooling took them from",
             "small: three stages of 16 to 64 channels and a mean squared error: a network that trains on one CPU core",
+            "small: a first stage also teaches what each slice says to be the disparity between its focus and the "
+            "truth, since there is no ImageNet-trained encoder to start from",
+            "pictures are brought to the focal length of training, where one blur means one step of disparity",
+            "small: depth is learnt and answered from 0.5 m on, nearer than the first slice's focus",
             "stacks with other numbers of slices or other focus distances are mapped to the trained ones: the slices "
             "nearest to even steps of inverse depth are taken, and the answer is read as a place between slices",
             "trained on stacks synthesised from synthetic rooms; the paper trains on its light fields",
         ),
         published=(),
         limits=(
-            "small: coarse and blurred; the variance of the Laplacian has less error wherever there is texture "
-            "(docs/depth.md)",
+            "small: coarse and blurred; within the range of focus and on texture, which the variance of the Laplacian "
+            "needs, that has less relative error (docs/depth.md)",
+            "small: knows the blur of a lens of 10 cm; stacks of other lenses are read as if that had taken them",
         ),
         original_code="TFLearn; PyTorch port, GPL-3.0, not read for this file",
     )
@@ -143,7 +153,7 @@ class DDFF(Method[FocalStackSample]):
         last_norm = self.decoder[0][-2]  # type: ignore[index]
         nn.init.ones_(last_norm.bias)
         with torch.no_grad():
-            self.score.weight.copy_((self.config.disparities / self.config.slices)[None, :, None, None])
+            self.score.weight.copy_((self.config.disparities.flip(0) / self.config.slices)[None, :, None, None])
 
     def forward(self, stack: Tensor) -> Tensor:
         """(B, S, 3, H, W) RGB in [0, 1], sides multiples of 2 to the number of stages -> (B, 1, H, W) disparity.
@@ -151,14 +161,18 @@ class DDFF(Method[FocalStackSample]):
         Raises:
             InputError: another number of slices, or sides that cannot be halved so often.
         """
+        score: Tensor = self.score(self.of_each_slice(stack))
+        return score.float()
+
+    def of_each_slice(self, stack: Tensor) -> Tensor:
+        """What the auto-encoder says of every slice, >= 0: shapes and errors as in `forward`, but (B, S, H, W)."""
         batch, slices, _, height, width = stack.shape
         stride = 2 ** len(self.config.widths)
         if slices != self.config.slices or height % stride or width % stride:
             found = f"{slices} slices of {width}x{height}"
             raise InputError("stack", found, f"{self.config.slices} slices with sides in multiples of {stride}")
         maps = self._per_slice(normalise(stack.flatten(0, 1), "vgg16-torchvision"))
-        score: Tensor = self.score(maps.view(batch, slices, height, width))
-        return score.float()
+        return maps.view(batch, slices, height, width)
 
     def _per_slice(self, x: Tensor) -> Tensor:
         """The auto-encoder: (N, 3, H, W) -> (N, 1, H, W)."""
@@ -185,11 +199,22 @@ class DDFF(Method[FocalStackSample]):
         return F.dropout(x, self.config.dropout, self.training) if stage >= 3 and self.config.dropout else x
 
     def loss(self, sample: FocalStackSample, stage: Stage) -> dict[str, Tensor]:
-        """The one term "disparity" (B,): squared error where the truth lies within the range of focus."""
+        """Squared errors (B,) where the truth lies within the range that is learnt.
+
+        "disparity": of the answer, the paper's only term. "blur", where the stage has it: of what is said of each
+        slice, which then is to be the disparity between its focus and the truth, summed over slices.
+        """
         truth = self.config.metre_pixels / sample.depth_m.clamp(min=1e-3)
-        valid = (sample.depth_m >= self.config.near_m) & (sample.depth_m <= self.config.far_m)
-        weight = dict(stage.terms).get("disparity", 1.0)
-        return {"disparity": weight * squared_error(self(sample.stack), truth, valid, self.config.reduction)}
+        valid = (sample.depth_m >= self.config.nearest_m) & (sample.depth_m <= self.config.far_m)
+        weights = {"disparity": 1.0} | dict(stage.terms)
+        maps = self.of_each_slice(sample.stack)
+        pairs = {"disparity": (self.score(maps), truth)}
+        if "blur" in weights:
+            pairs["blur"] = (maps, (truth - self.config.disparities.to(truth).view(1, -1, 1, 1)).abs())
+        return {
+            name: weights[name] * squared_error(said.float(), wanted, valid, self.config.reduction)
+            for name, (said, wanted) in pairs.items()
+        }
 
     @torch.inference_mode()
     def predict(self, stack: Tensor, camera: Camera, focus_m: Tensor | None = None) -> DepthPrediction:
@@ -209,7 +234,8 @@ class DDFF(Method[FocalStackSample]):
         chosen = (inverse[:, None] - even[:, :, None]).abs().argmin(2)
         rows = torch.arange(len(stack), device=stack.device)[:, None]
         with evaluating(self):
-            disparity = self._disparity(stack[rows, chosen])
+            ratio = self._ratio(camera).expand(len(stack))
+            disparity = torch.cat([self._disparity(s[None], r) for s, r in zip(stack[rows, chosen], ratio.tolist())])
         return DepthPrediction(self._depth(disparity, inverse.gather(1, chosen)), metric=focus_m is not None)
 
     def _check(self, stack: Tensor, camera: Camera, focus_m: Tensor | None) -> Tensor:
@@ -228,43 +254,51 @@ class DDFF(Method[FocalStackSample]):
             raise InputError("focus_m", focus_m.tolist(), "metres that ascend from above 0")
         return 1 / focus_m.expand(stack.shape[:2])
 
-    def _disparity(self, stack: Tensor) -> Tensor:
-        """The network at the pixel count it was trained at, sides filled up by reflection at the bottom and right."""
-        height, width = stack.shape[-2:]
-        ratio = (self.config.input_size[0] * self.config.input_size[1] / (width * height)) ** 0.5
-        stride = 2 ** len(self.config.widths)
-        size = (
-            (height, width) if abs(ratio - 1) < 0.05 else tuple(max(stride, round(n * ratio)) for n in (height, width))
-        )
+    def _ratio(self, camera: Camera) -> Tensor:
+        """(1,) or (B,) by how much a picture is enlarged for the network: then one blur is one step of disparity."""
+        fx, fy, _, _ = camera.parameters
+        return (self.config.focal_px / (fx * fy).sqrt()).reshape(-1)
+
+    def _disparity(self, stack: Tensor, ratio: float) -> Tensor:
+        """The network on enlarged pictures (1, S, 3, H, W), sides filled up by reflection at the bottom and right."""
+        size, stride = stack.shape[-2:], 2 ** len(self.config.widths)
+        height, width = size if abs(ratio - 1) < 0.01 else (max(stride, round(n * ratio)) for n in size)
         pictures = stack.flatten(0, 1)
-        if size != (height, width):
-            pictures = shrink(pictures, size)
-        padded = F.pad(pictures, (0, -size[1] % stride, 0, -size[0] % stride), mode="reflect")
-        disparity = self(padded.unflatten(0, stack.shape[:2]))[..., : size[0], : size[1]]
-        return disparity if size == (height, width) else resize(disparity, (height, width))
+        if (height, width) != size:
+            pictures = shrink(pictures, (height, width))
+        padded = F.pad(pictures, (0, -width % stride, 0, -height % stride), mode="reflect")
+        disparity = self(padded[None])[..., :height, :width]
+        return disparity if (height, width) == size else resize(disparity, size)
 
     def _depth(self, disparity: Tensor, inverse: Tensor) -> Tensor:
         """A disparity says between which slices a pixel is sharpest; their focus distances say how far that is.
+
+        Nearer than the first slice, down to `nearest_m` of training, the first two slices' steps go on.
 
         Args:
             disparity: (B, 1, H, W) as trained.
             inverse: (B, S) inverse focus distances of the slices, 1/m.
         """
         near, far = self.config.disparities[0], self.config.disparities[-1]
-        place = ((near - disparity) / (near - far)).clamp(0, 1) * (self.config.slices - 1)
-        before = place.floor().clamp(max=self.config.slices - 2)
+        reached = disparity.clamp(float(far), self.config.metre_pixels / self.config.nearest_m)
+        place = (near - reached) / (near - far) * (self.config.slices - 1)
+        before = place.floor().clamp(0, self.config.slices - 2)
         index = before.long().flatten(1)
         first, second = (inverse.gather(1, index + step).view_as(place) for step in (0, 1))
         return 1 / torch.lerp(first, second, place - before)
 
     @classmethod
     def stages(cls, preset: str) -> tuple[Stage, ...]:
-        """paper: SGD for 200 epochs of about 8,370 stacks; small: one stage on stacks from rooms."""
+        """paper: SGD for 200 epochs of about 8,370 stacks; small: on stacks from rooms, first with the slices' blur."""
         if preset == "paper":
             return (
                 Stage("ddff", 837_000, 2, "ddff", "sgd", 1e-3, "plateau", weight_decay=5e-4, gradient_clip=5.0),
             )  # fmt: skip
-        return (Stage("focus", 1_600, 8, "focal-rooms", "adam", 4e-3, "cosine", 50, average=0.998),)
+        return (
+            Stage("blur", 1_300, 8, "focal-rooms", "adam", 4e-3, "constant", 50, average=0.998, terms=(("blur", 0.1),)),
+            Stage("focus", 2_300, 8, "focal-rooms", "adam", 4e-3, "cosine", 50, average=0.998),
+            Stage("settle", 500, 8, "focal-rooms", "adam", 1.5e-3, "cosine", 50, average=0.998),
+        )
 
     def example(self, batch: int, seed: int) -> FocalStackSample:
         """Random stacks of 32x32 whose slices are smoothed the more, the farther they are from the focus."""

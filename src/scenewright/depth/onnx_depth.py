@@ -223,7 +223,7 @@ def export_depth(method: Method[Any]) -> tuple[bytes, OnnxCard]:
     """A depth method as an ONNX graph at its own input size, with its card.
 
     The graph holds everything from the picture in [0, 1] to the depth. How depth depends on the focal length is found
-    by predicting with two cameras.
+    by predicting with two cameras. A graph for focal stacks takes pictures of the focal length of training.
 
     Raises:
         InputError: another task, no input size, or a method that ONNX cannot express.
@@ -233,7 +233,8 @@ def export_depth(method: Method[Any]) -> tuple[bytes, OnnxCard]:
     model: Any = copy.deepcopy(method).eval().requires_grad_(False)
     width, height = model.config.input_size
     predict = inspect.unwrap(type(model).predict)  # without inference mode, in which nothing can be traced
-    focus, cameras = model.card.task == "focus", [Camera.from_fov(width, height, fov) for fov in (60.0, 30.0)]
+    focus = model.card.task == "focus"
+    cameras = _cameras(model.config, focus)
     shape = (1, model.config.slices, 3, height, width) if focus else (1, 3, height, width)
     given = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     rest = (model.config.focus_m,) if focus else ()
@@ -254,6 +255,15 @@ def export_depth(method: Method[Any]) -> tuple[bytes, OnnxCard]:
         task=model.card.task,
     )
     return data, card
+
+
+def _cameras(config: Any, focus: bool) -> list[Camera]:
+    """Two of different focal lengths; for focal stacks, whose blur depends on it, twice the one of training."""
+    width, height = config.input_size
+    if not focus:
+        return [Camera.from_fov(width, height, fov) for fov in (60.0, 30.0)]
+    focal = config.focal_px
+    return 2 * [Camera.from_parameters(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)]
 
 
 def _focal(near: Tensor, far: Tensor, cameras: list[Camera]) -> float | None:

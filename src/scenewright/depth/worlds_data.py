@@ -9,10 +9,12 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from scenewright.depth.augment import Augmentation, augment, random_window, window_camera
+from scenewright.depth.inputs import shrink
 from scenewright.depth.task import FocalStackSample, OrdinalSample, StereoSample
 from scenewright.geometry.camera import Camera
 from scenewright.worlds.dataset import RoomFrame, RoomFrames
@@ -236,23 +238,31 @@ class Lens:
     noise: float = 0.01
 
 
+RESOLUTIONS = (0.7, 1.4)
+"""Focal lengths, as shares of that of the items, of the pictures whose blur is computed."""
+
+
 class FocalStacks:
-    """Views of rooms as focal stacks.
+    """Windows of rooms as focal stacks of one focal length, because one blur is then one step of inverse depth.
+
+    Blur is computed at another resolution, so that items are enlarged or reduced as a user's pictures are.
 
     Args:
         frames: the rendered rooms.
-        how: size and strength of the augmentation of the picture behind the stack.
+        how: size of an item and strength of its augmentation; the focal length decides the zoom.
         lens: what it is taken with.
+        focal_px: of the items, pixels; a picture that is too narrow for it keeps a longer one.
     """
 
-    def __init__(self, frames: RoomFrames, how: Augmentation, lens: Lens) -> None:
-        self.frames, self.how, self.lens = frames, how, lens
+    def __init__(self, frames: RoomFrames, how: Augmentation, lens: Lens, focal_px: float) -> None:
+        self.frames, self.how, self.lens, self.focal_px = frames, how, lens, focal_px
 
     @property
     def record(self) -> dict[str, Any]:
         """Where the data come from, for the card of the weights."""
         lens = {"slices": self.lens.slices, "range_m": [self.lens.near_m, self.lens.far_m]}
-        return record_of(self.frames, "focal stacks of synthetic rooms") | lens | {"aperture_m": self.lens.aperture_m}
+        taken = lens | {"aperture_m": self.lens.aperture_m, "focal_px": self.focal_px}
+        return record_of(self.frames, "focal stacks of synthetic rooms") | taken
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -260,9 +270,20 @@ class FocalStacks:
     def draw(self, index: int, generator: torch.Generator) -> FocalStackSample:
         """One stack, by the generator alone."""
         frame, rng = self.frames[index], _rng(generator)
-        view = augment(frame.image, frame.depth_m, None, _camera(frame), self.how, rng)
+        camera, resolution = _camera(frame), rng.uniform(*RESOLUTIONS)
+        width, height = (round(n * resolution) for n in self.how.size)
+        largest = min(camera.width / width, camera.height / height)
+        zoom = min(1.0, camera.numbers[0] / (self.focal_px * resolution) / largest)
+        how = replace(self.how, size=(width, height), zoom=(zoom, zoom))
+        view = augment(frame.image, frame.depth_m, None, camera, how, rng)
         image, depth = view.image.permute(1, 2, 0).numpy(), view.depth_m[0].numpy()
-        return _stack(image, depth, view.camera, self.lens, rng)
+        return _resized(_stack(image, depth, view.camera, self.lens, rng), self.how.size)
+
+
+def _resized(item: FocalStackSample, size: tuple[int, int]) -> FocalStackSample:
+    """A single item at another (width, height); depth is the nearest pixel's."""
+    depth = F.interpolate(item.depth_m[None], size[::-1], mode="nearest-exact")[0]
+    return replace(item, stack=shrink(item.stack, size[::-1]), depth_m=depth, camera=item.camera.resize(*size))
 
 
 def _stack(image: Floats, depth_m: Floats, camera: Camera, lens: Lens, rng: Generator) -> FocalStackSample:

@@ -38,6 +38,7 @@ from scenewright.features.data import (
 )
 from scenewright.features.room_pairs import RoomPairs
 from scenewright.features.stable_points import KeypointPatches, LiftPatches
+from scenewright.pipelines.data_sources import FOCUS_SIZE
 from scenewright.worlds.dataset import RoomFrames
 from scenewright.worlds.stereo import PairFrames
 from scenewright.worlds.wide import WideFrames
@@ -98,7 +99,7 @@ def _watch_order(folder: Path, config: Any) -> Validate:
 
 
 def _watch_focus(folder: Path, config: Any) -> Validate:
-    samples = list(focal_samples(RoomFrames(folder, "validation"), config.input_size, _lens(config), WATCHED // 2))
+    samples = list(focal_samples(RoomFrames(folder, "validation"), FOCUS_SIZE, _lens(config), WATCHED // 2))
 
     def validate(model: Any) -> Figures:
         found = score_focus({"": method_predictor(model)}, samples)[""]
@@ -129,7 +130,7 @@ def _ordinal(folder: Path, config: Any) -> OrdinalPairs:
 
 def _focal(folder: Path, config: Any) -> FocalStacks:
     how = Augmentation(config.input_size, roll_deg=1.0, photometric=0.3)
-    return FocalStacks(RoomFrames(folder, "train"), how, _lens(config))
+    return FocalStacks(RoomFrames(folder, "train"), how, _lens(config), config.focal_px)
 
 
 def _pictures(folder: Path, split: str) -> Pictures:

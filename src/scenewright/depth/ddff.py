@@ -297,7 +297,7 @@ class DDFF(Method[FocalStackSample]):
         return (
             Stage("blur", 1_300, 8, "focal-rooms", "adam", 4e-3, "constant", 50, average=0.998, terms=(("blur", 0.1),)),
             Stage("focus", 2_300, 8, "focal-rooms", "adam", 4e-3, "cosine", 50, average=0.998),
-            Stage("settle", 500, 8, "focal-rooms", "adam", 1.5e-3, "cosine", 50, average=0.998),
+            Stage("settle", 1_900, 8, "focal-rooms", "adam", 1.5e-3, "cosine", 50, average=0.998),
         )
 
     def example(self, batch: int, seed: int) -> FocalStackSample:

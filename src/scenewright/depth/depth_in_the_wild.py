@@ -189,7 +189,7 @@ class DepthInTheWild(Method[OrdinalSample]):
         """
         check_image(image)
         check_camera(camera, image)
-        z = self.ordinal_map(image)
+        z = self._map(image)
         return DepthPrediction(standardise(z, self.config.mean_m, self.config.deviation_m), metric=False)
 
     @torch.inference_mode()
@@ -208,6 +208,9 @@ class DepthInTheWild(Method[OrdinalSample]):
             InputError: as `predict`.
         """
         check_image(image)
+        return self._map(image)
+
+    def _map(self, image: Tensor) -> Tensor:
         width, height = self.config.input_size
         with evaluating(self):
             return resize(self(shrink(image, (height, width))), image.shape[-2:])

@@ -55,6 +55,13 @@ def test_licences_of_all_data_are_carried_over_once(tmp_path: Path) -> None:
     assert training_of(second)["start"]["licences"] == ["CC0-1.0"]
 
 
+def test_the_trunk_that_was_loaded_is_on_record_with_its_terms(tmp_path: Path) -> None:
+    trunk = {"file": "trunk.safetensors", "sha256": "0" * 64, "licences": ["Apache-2.0"]}
+    found = training_of(trained(tmp_path, None, 1, Squares(4), trunk=trunk))
+    assert found["trunk"] == trunk
+    assert found["licences"] == ["CC0-1.0", "Apache-2.0"]
+
+
 def test_a_licence_that_only_an_early_record_names_is_found() -> None:
     start = {"data": {}, "start": {"data": {"a": {"licences": ["A"]}}, "start": {"licences": ["B"]}}}
     assert licences_of(with_origin({"data": {"c": {"licences": ["C", "A"]}}}, start)) == ["B", "A", "C"]

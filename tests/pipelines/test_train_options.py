@@ -10,6 +10,7 @@ from scenewright.cli.main import main
 from scenewright.engine import weights
 from scenewright.errors import InputError
 from scenewright.pipelines.train import train
+from scenewright.worlds.credits import WORLD_LICENCES
 from scenewright.worlds.shards import code_view, shard_path, write_shard
 from scenewright.worlds.stereo import ROOM_PAIR, SUFFIX
 
@@ -52,7 +53,12 @@ def test_weights_that_were_started_from_stay_on_record(pairs: Path, tmp_path: Pa
     assert main(["train", "garg", *words, "--start", str(first)]) == 0
     training = weights.read_card(tmp_path / "2" / "weights")["training"]
     assert training["start"] == {**card["training"], "weights_sha256": weights.digest(first)}
-    assert training["licences"] == ["of the furniture"]
+    assert training["licences"] == ["of the furniture", *WORLD_LICENCES]
+
+
+def test_weights_of_another_method_are_no_start(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--start: found weights of magicpoint"):
+        train("magicwarp", None, tmp_path / "run", start="magicpoint")
 
 
 @pytest.mark.parametrize(

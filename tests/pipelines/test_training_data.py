@@ -10,6 +10,7 @@ from scenewright.errors import InputError
 from scenewright.pipelines.train import train
 from scenewright.pipelines.training_data import SOURCES, source_of
 from scenewright.pipelines.worlds import generate
+from scenewright.worlds.credits import DRAWN_LICENCES, WORLD_LICENCES
 
 METHODS = {
     "ordinal-rooms": ("depth_in_the_wild", "WHDR"),
@@ -52,6 +53,7 @@ def test_a_method_trains_on_the_world_that_its_stages_name(name: str, worlds: di
     card = json.loads((weights / "card.json").read_text())
     assert card["training"]["data"][name].get("views", 2) == 2
     assert card["training"]["data"][name]["description"]
+    assert sorted(card["training"]["licences"]) == sorted(WORLD_LICENCES if world else DRAWN_LICENCES)
 
 
 def test_data_that_no_world_has_are_named(tmp_path: Path) -> None:
@@ -77,6 +79,7 @@ def test_ucn_learns_from_photographs_and_then_from_wide_rooms(tmp_path: Path) ->
     card = json.loads((weights / "card.json").read_text())
     assert card["training"]["data"]["wide-correspondences"]["views"] == 2
     assert "astronaut" in card["training"]["data"]["photo-homographies"]["description"]
+    assert sorted(card["training"]["licences"]) == sorted(WORLD_LICENCES)
     assert 0 < card["training"]["figures"]["objective_rooms"] < 10
     source, model = SOURCES["wide-correspondences"], create("ucn", "small").eval()
     watch = source.watch(tmp_path, model.config)

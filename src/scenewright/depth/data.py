@@ -17,6 +17,7 @@ from scenewright.depth.augment import Augmentation, augment
 from scenewright.depth.task import DepthSample, FocalStackSample, OrdinalSample, StereoSample
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
+from scenewright.worlds.credits import WORLD_LICENCES
 from scenewright.worlds.dataset import RoomFrame, RoomFrames
 
 
@@ -41,6 +42,7 @@ class RoomDepths:
             "views": len(seeds),
             "rooms": len(set(seeds)),
             "sha256_of_seeds": digest,
+            "licences": list(WORLD_LICENCES),
         }
 
     def __len__(self) -> int:

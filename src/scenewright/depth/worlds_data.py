@@ -17,6 +17,7 @@ from scenewright.depth.augment import Augmentation, augment, random_window, wind
 from scenewright.depth.inputs import shrink
 from scenewright.depth.task import FocalStackSample, OrdinalSample, StereoSample
 from scenewright.geometry.camera import Camera
+from scenewright.worlds.credits import WORLD_LICENCES
 from scenewright.worlds.dataset import RoomFrame, RoomFrames
 from scenewright.worlds.focus import focal_stack, focus_distances
 from scenewright.worlds.shards import Views
@@ -29,7 +30,13 @@ Generator = np.random.Generator
 def record_of(frames: Views, description: str) -> dict[str, Any]:
     """Where rendered data come from, for the card of the weights."""
     worlds = len(set(frames.seeds()))
-    return {"description": description, "views": len(frames), "worlds": worlds, "sha256": frames.fingerprint()}
+    return {
+        "description": description,
+        "views": len(frames),
+        "worlds": worlds,
+        "sha256": frames.fingerprint(),
+        "licences": list(WORLD_LICENCES),
+    }
 
 
 def _rng(generator: torch.Generator) -> Generator:

@@ -67,6 +67,7 @@ def fit(
     max_steps: int | None = None,
     rate: float = 1.0,
     start: str | Path | None = None,
+    trunk: Mapping[str, Any] | None = None,
     resume: bool = True,
     save_every: float = 120.0,
     log_every: int = 10,
@@ -86,6 +87,7 @@ def fit(
         max_steps: shortens every stage to at most so many steps.
         rate: factor on every stage's learning rate, below 1 to go on from trained weights.
         start: the stored weights that the method was loaded with, a name or a folder; their record goes into the card.
+        trunk: what the method's trunk was loaded from (JSON: file, hash, licences), for the card.
         resume: go on where an earlier run in `run_dir` stopped; False starts over.
         save_every, log_every: seconds between stored states; steps whose means make a line of the log.
 
@@ -102,6 +104,8 @@ def fit(
         raise InputError("rate", rate, "above 0, at most 100")
     stages = tuple(replace(s, lr=s.lr * rate) for s in _stages(method, datasets, preset, max_steps, devices))
     record = _record(preset, seed, precision, stages, datasets)
+    if trunk is not None:
+        record["trunk"] = dict(trunk)
     origin = None if start is None else origin_of(start)
     fingerprint = _fingerprint(method, record, origin)
     cadence = _Cadence(validate_every, save_every, log_every)

@@ -28,8 +28,8 @@ def with_origin(training: Mapping[str, Any], start: Mapping[str, Any] | None) ->
 
 
 def licences_of(training: Mapping[str, Any]) -> list[str]:
-    """Every licence that a training record names: its start's, recursively, its own and its data's; each once."""
-    start, data = training.get("start"), training.get("data", {})
+    """Every licence of a training record, each once: its start's, recursively, its own, its data's and its trunk's."""
+    start, sources = training.get("start"), [*training.get("data", {}).values(), training.get("trunk", {})]
     inherited = [] if start is None else licences_of(start)
     own = training.get("licences", [])
-    return list(dict.fromkeys([*inherited, *own, *(x for d in data.values() for x in d.get("licences", []))]))
+    return list(dict.fromkeys([*inherited, *own, *(x for source in sources for x in source.get("licences", []))]))

@@ -19,6 +19,7 @@ from scenewright.features.task import (
     PointSample,
     PointSetPairSample,
 )
+from scenewright.worlds.credits import DRAWN_LICENCES, PHOTOGRAPHS, WORLD_LICENCES
 from scenewright.worlds.synthetic_shapes import KINDS, draw_shapes, roughen
 
 SIZE = (160, 120)
@@ -45,6 +46,7 @@ class ShapePoints:
             "size": SIZE,
             "roughness": self.roughness,
             "warp": self.warp,
+            "licences": list(DRAWN_LICENCES),
         }
 
     def __len__(self) -> int:
@@ -132,6 +134,7 @@ class PointSets:
             "false": self.false,
             "jitter_px": self.jitter_px,
             "strength": self.strength,
+            "licences": list(DRAWN_LICENCES),
         }
 
     def __len__(self) -> int:
@@ -185,12 +188,14 @@ class Pictures:
         get: number -> (H, W, 3) uint8 RGB, at least 160 pixels a side.
         description: for the card of the weights.
         key: number -> what tells two pictures apart; numbers of one picture share it.
+        licences: of the pictures, for the card of the weights.
     """
 
     count: int
     get: Callable[[int], Picture]
     description: str
     key: Callable[[int], tuple[int, ...]] = lambda index: (index,)
+    licences: tuple[str, ...] = ()
 
 
 def joined(sources: Sequence[Pictures], turns: Sequence[int] | None = None) -> Pictures:
@@ -214,7 +219,8 @@ def joined(sources: Sequence[Pictures], turns: Sequence[int] | None = None) -> P
         which, number = place(index)
         return sources[which].get(number)
 
-    return Pictures(rounds * len(order), get, "; ".join(s.description for s in sources), place)
+    licences = tuple(dict.fromkeys(line for s in sources for line in s.licences))
+    return Pictures(rounds * len(order), get, "; ".join(s.description for s in sources), place, licences)
 
 
 PATCH = 64
@@ -238,7 +244,11 @@ class PatchPairs:
     @property
     def record(self) -> dict[str, Any]:
         """Where the data come from, for the card of the weights."""
-        return {"description": f"patches of {self.pictures.description}", "pictures": self.pictures.count}
+        return {
+            "description": f"patches of {self.pictures.description}",
+            "pictures": self.pictures.count,
+            "licences": list(self.pictures.licences),
+        }
 
     def __len__(self) -> int:
         return self.length
@@ -325,7 +335,8 @@ def photo_pictures(folder: Any, names: Sequence[str] | None = None) -> Pictures:
     if not chosen:
         raise InputError("photo folder", f"no picture in {folder}", "JPEG or PNG files")
     images = [_fitted(p) for p in chosen]
-    return Pictures(len(images), images.__getitem__, "photographs " + ", ".join(p.stem for p in chosen))
+    description = "photographs " + ", ".join(p.stem for p in chosen)
+    return Pictures(len(images), images.__getitem__, description, licences=(PHOTOGRAPHS,))
 
 
 def _fitted(path: Any) -> Picture:
@@ -342,7 +353,7 @@ def room_pictures(folder: Any, split: str) -> Pictures:
     from scenewright.worlds.dataset import RoomFrames
 
     frames = RoomFrames(folder, split)
-    return Pictures(len(frames), lambda i: frames[i].image, f"synthetic rooms ({split})")
+    return Pictures(len(frames), lambda i: frames[i].image, f"synthetic rooms ({split})", licences=WORLD_LICENCES)
 
 
 class HomographicPairs:
@@ -368,6 +379,7 @@ class HomographicPairs:
             "description": f"homographic views of {self.pictures.description}",
             "pictures": self.pictures.count,
             "turn_deg": self.turn_deg,
+            "licences": list(self.pictures.licences),
         }
 
     def __len__(self) -> int:

@@ -14,6 +14,7 @@ from scenewright.data.posed_pairs import PosedPair
 from scenewright.errors import InputError
 from scenewright.features.task import CorrespondenceSample
 from scenewright.geometry.covisible import pixels
+from scenewright.worlds.credits import WORLD_LICENCES
 from scenewright.worlds.wide import SAME_DEPTH, WideFrames
 
 _BORDER = 2  # points stay this far from the edges of their windows
@@ -43,6 +44,7 @@ class RoomPairs:
             "worlds": len(set(self.frames.seeds())),
             "sha256": self.frames.fingerprint(),
             "side": self.side,
+            "licences": list(WORLD_LICENCES),
         }
 
     def __len__(self) -> int:

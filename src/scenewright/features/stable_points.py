@@ -48,7 +48,11 @@ class KeypointPatches:
     @property
     def record(self) -> dict[str, Any]:
         """Where the data come from, for the card of the weights."""
-        return {"description": f"blobs and DoG points of {self.pictures.description}", "pictures": self.most}
+        return {
+            "description": f"blobs and DoG points of {self.pictures.description}",
+            "pictures": self.most,
+            "licences": list(self.pictures.licences),
+        }
 
     def __len__(self) -> int:
         return self.length

@@ -12,6 +12,7 @@ from scenewright.engine.config import from_text
 from scenewright.engine.table import create, method_class
 from scenewright.engine.weights import load
 from scenewright.errors import InputError
+from scenewright.files import sha256
 from scenewright.pipelines.training_data import Source, Validate, source_of
 
 
@@ -49,8 +50,8 @@ def train(
         threads: of torch; None leaves its choice.
 
     Raises:
-        InputError: options that the Config does not have, or beside `start`, whose Config is stored; a method whose
-            stages read what no world has, or shards that are not there.
+        InputError: options that the Config does not have, or beside `start`, whose Config is stored; a `start` of
+            another method; a method whose stages read what no world has, or shards that are not there.
     """
     from scenewright.engine.fit import fit
 
@@ -66,7 +67,8 @@ def train(
     datasets = {name: source.build(folder, model.config) for name, source in sources.items()}
     return fit(
         model, datasets, run_dir, preset=preset, seed=seed, precision=precision, max_steps=steps, rate=rate,
-        start=start, resume=resume, validate=_validation(folder, names[-1], model), validate_every=500, quiet=quiet,
+        start=start, trunk=None if trunk is None else _origin(trunk), resume=resume,
+        validate=_validation(folder, names[-1], model), validate_every=500, quiet=quiet,
     )  # fmt: skip
 
 
@@ -82,7 +84,10 @@ def _model(method: str, preset: str, start: str | None, options: Sequence[str]) 
         return create(method, preset, **from_text(method_class(method).Config, options, "--option"))
     if options:
         raise InputError("--option", ", ".join(options), "none beside --start: stored weights have their own Config")
-    return load(start)
+    model = load(start)
+    if model.card.name != method:
+        raise InputError("--start", f"weights of {model.card.name} ({start})", f"weights of {method}")
+    return model
 
 
 def _validation(data: Path, name: str, model: Any) -> Validate | None:
@@ -91,6 +96,12 @@ def _validation(data: Path, name: str, model: Any) -> Validate | None:
         return source_of(name, model.card.name).watch(data, model.config)
     except InputError:
         return None
+
+
+def _origin(trunk: Path) -> dict[str, Any]:
+    """What the card says of a trunk's weights; whose they are, the file does not tell."""
+    terms = f"trunk initialised from {trunk.name}: the terms of its source"
+    return {"file": trunk.name, "sha256": sha256(trunk), "licences": [terms]}
 
 
 def _tensors(path: Path) -> Mapping[str, torch.Tensor]:

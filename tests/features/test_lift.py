@@ -19,6 +19,7 @@ from scenewright.features.lift import (
     _vertex,
     class_loss,
     crop,
+    distinct,
     nearest_stranger,
     overlap_loss,
     smooth_,
@@ -221,11 +222,24 @@ def test_a_description_does_not_change_when_picture_and_keypoint_turn(model: LIF
 
 
 @torch.no_grad()
-def test_a_crop_upside_down_points_the_other_way(model: LIFT) -> None:
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_crop_turned_by_right_angles_points_as_much_another_way(model: LIFT, quarters: int) -> None:
     torch.manual_seed(3)
     crops = torch.rand(4, 1, 64, 64)
-    apart = model.angles(crops.flip(2, 3)) - model.angles(crops)
-    close(apart.cos(), -torch.ones(4))
+    apart = model.angles(crops.rot90(-quarters, (2, 3))) - model.angles(crops)  # from +x towards +y
+    close((apart - quarters * math.pi / 2).cos(), torch.ones(4))
+
+
+def test_a_place_is_a_keypoint_at_one_scale() -> None:
+    """By hand, 3 cells of a region of radius r being 12 r / 47: the second lies within them of the first and is gone,
+    whatever its scale; the third is apart from the first, and what hides it is hidden itself; the fourth is so fine
+    that it is apart from the first, which is large."""
+    xy = torch.tensor([[50.0, 50.0], [52.0, 50.0], [54.0, 50.0], [50.0, 53.0]])
+    score, radius = torch.tensor([4.0, 3.0, 2.0, 1.0]), torch.tensor([12.0, 48.0, 12.0, 6.0])
+    found = Features((100, 100), xy, score, radius)
+    close(distinct(found, 10).score, torch.tensor([4.0, 2.0, 1.0]))
+    close(distinct(found[[3, 1, 0, 2]], 2).score, torch.tensor([4.0, 2.0]))
+    assert len(distinct(found[:0], 5)) == 0
 
 
 def test_filters_start_smooth_without_a_mean_and_weak() -> None:

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ BETA = 10.0
 PATCH, CROP, SMALL = 128, 64, 48
 _BORDER = 5  # cells of the 24x24 score map that no keypoint may lie in
 _KERNEL = 25
+_REACH = 3  # cells around a peak that it is the highest of
 SCALES = ((38, 10), (SMALL, 14), (60, 16))
 """Sides to which a patch is shrunk, so that the detector looks for keypoints a third of an octave larger than the
 patch's, as large, and a third smaller; and how many cells a side of each map lie inside that border."""
@@ -95,7 +97,9 @@ class LIFT(Method[LiftSample]):
             "offsets of the two views are compared in the keypoint's own, unturned frame, and with the keypoint itself",
             "the detector's soft maximum runs over three scales as well, so that it learns to choose one",
             "descriptor and orientation see patches of zero mean and unit deviation, not of the training set's",
-            "an orientation is the mean of what the network says of a crop and of the same crop turned by half a turn",
+            "an orientation is the mean of what the network says of a crop turned by each of the four right angles",
+            "of peaks that lie within each other's window the strongest stays, whatever their scales: a place found at "
+            "several of them would fill the table, and its descriptors would be each other's rivals in matching",
             "hard mining happens within a batch: a pair is held against the nearest descriptor of all other points",
             "small: fewer scales are searched; described regions are 1.5 times as wide; orientations first learn the "
             "known turn between two views, whose slope points home from anywhere, then the paper's distance",
@@ -155,11 +159,13 @@ class LIFT(Method[LiftSample]):
     def angles(self, crops: Tensor) -> Tensor:
         """(N, 1, 64, 64) -> (N,) radians from +x towards +y (section 3.4).
 
-        A crop upside down must get the opposite direction, so the answer is the mean of what both say.
+        A crop turned by a right angle must get a direction turned by as much: the answer is the mean of what all four
+        say.
         """
         level = _levelled(crops)
-        upright, over = unit(self.orientation(torch.cat([level, level.flip(2, 3)])).float()).chunk(2)
-        return torch.atan2(*(upright - over).unbind(1)[::-1])
+        ways = unit(self.orientation(torch.cat([level.rot90(k, (2, 3)) for k in range(4)])).float()).chunk(4)
+        quarter = _turn(ways[1] - ways[3], crops.new_tensor(math.pi / 2))  # rot90 turns +x towards -y
+        return torch.atan2(*(ways[0] - ways[2] + quarter).unbind(1)[::-1])
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Patches (N, 1, 128, 128) -> places (N, 2) in [-1, 1], angles (N,), descriptors (N, 128)."""
@@ -239,7 +245,7 @@ class LIFT(Method[LiftSample]):
         """Keypoints of one image (1, 3, H, W) with scale and orientation: peaks of the score over place and scale."""
         grey = luma(check_image(image))
         with evaluating(self):
-            found = self._peaks(grey).strongest(count)
+            found = distinct(self._peaks(grey), count)
             angle = [self.angles(p) for p in cut(image, found, CROP).split(128) if len(p)]
         degrees = torch.rad2deg(torch.cat(angle)) if angle else image.new_zeros(0)
         return replace(found, angle_deg=degrees)
@@ -404,14 +410,31 @@ def class_loss(score: Tensor) -> Tensor:
     return (1 - score[:, :3]).clamp(min=0).sum(1) / 6 + (1 + score[:, 3]).clamp(min=0) / 2
 
 
+def distinct(found: Features, count: int) -> Features:
+    """At most `count` of the strongest keypoints, none within 3 cells of a stronger one, in cells of the finer of both.
+
+    A cell is as wide as a pixel of the picture in which the keypoint's patch, twice its region, is 48 pixels wide.
+    """
+    ranked = found.strongest(len(found))
+    assert ranked.radius_px is not None
+    xy, reach = ranked.xy.cpu().numpy(), _REACH * 4 / (SMALL - 1) * ranked.radius_px.cpu().numpy()
+    free, kept = np.ones(len(xy), bool), []
+    for k in range(len(xy)):
+        if free[k] and len(kept) < count:
+            kept.append(k)
+            free &= np.hypot(*(xy - xy[k]).T) > np.minimum(reach, reach[k])
+    return ranked[torch.tensor(kept, dtype=torch.int64, device=ranked.xy.device)]
+
+
 def _peaks_of(maps: list[tuple[float, Tensor]], k: int, size: tuple[int, int], threshold: float) -> Tensor:
-    """(N, 4) x, y, sigma, score of the peaks of one scale: highest within 3 pixels, there and at the scales beside."""
+    """(N, 4) x, y, sigma, score of the peaks of one scale: highest within 3 cells, there and at the scales beside."""
     (below, smaller), (sigma, scores), (above, larger) = maps[k - 1 : k + 2]
     shape = (scores.shape[0], scores.shape[1])
     beside = torch.cat([F.interpolate(m[None, None], shape, mode="bilinear")[0] for m in (smaller, larger)])
-    top = F.max_pool2d(F.max_pool2d(scores[None], (7, 1), 1, (3, 0)), (1, 7), 1, (0, 3))[0]
+    side = 2 * _REACH + 1
+    top = F.max_pool2d(F.max_pool2d(scores[None], (side, 1), 1, (_REACH, 0)), (1, side), 1, (0, _REACH))[0]
     inner = torch.zeros_like(scores, dtype=torch.bool)
-    inner[3:-3, 3:-3] = True
+    inner[_REACH:-_REACH, _REACH:-_REACH] = True
     row, column = ((scores == top) & (scores > threshold) & inner).nonzero(as_tuple=True)
     offset, good = _quadratic(scores, row, column)
     good &= _highest_near(beside, row, column) <= scores[row, column]
@@ -424,7 +447,7 @@ def _peaks_of(maps: list[tuple[float, Tensor]], k: int, size: tuple[int, int], t
 
 def _highest_near(maps: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """(N,) the largest value within 3 cells of each place, which lie in the maps (M, h, w), over all of them."""
-    steps = torch.arange(-3, 4, device=maps.device)
+    steps = torch.arange(-_REACH, _REACH + 1, device=maps.device)
     return maps[:, row[:, None, None] + steps[:, None], column[:, None, None] + steps].amax((0, 2, 3))
 
 

@@ -418,7 +418,7 @@ def distinct(found: Features, count: int) -> Features:
     ranked = found.strongest(len(found))
     assert ranked.radius_px is not None
     xy, reach = ranked.xy.cpu().numpy(), _REACH * 4 / (SMALL - 1) * ranked.radius_px.cpu().numpy()
-    free, kept = np.ones(len(xy), bool), []
+    free, kept = np.ones(len(xy), bool), list[int]()
     for k in range(len(xy)):
         if free[k] and len(kept) < count:
             kept.append(k)

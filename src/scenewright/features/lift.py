@@ -107,7 +107,7 @@ class LIFT(Method[LiftSample]):
         published=(),
         limits=(
             "small: on turned and scaled pictures more of its matches are wrong than of SIFT's; one orientation in "
-            "seven is off by more than 20 degrees",
+            "eight is off by more than 20 degrees",
             "slow: seconds for the thousand keypoints of a picture, where SIFT takes hundredths",
         ),
         original_code="Theano and TensorFlow 1; patented, academic use only: not read by us",

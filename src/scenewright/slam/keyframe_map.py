@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scenewright.slam import adjusting, finishing, rigid, sweep
+from scenewright.slam import adjusting, finishing, joining, rigid, sweep
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
 from scenewright.slam.features import FeatureSource, KeyframeIndex
@@ -97,19 +99,49 @@ class KeyframeMap:
         newest = self.keyframes[edge.second]
         T_new = self.keyframes[edge.first].T_world_cam @ edge.T_first_second
         s, T = finishing.similarity_between(newest.T_world_cam, T_new, edge.log_scale)
-        moving = [k for k in self.keyframes if k.segment == newest.segment]
-        first_view = self.view_of[moving[0].id]
-        for k in moving:
-            _carry(k, s, T)
-            k.segment = segment
+        first_view = next(view for k, view in zip(self.keyframes, self.view_of) if k.segment == newest.segment)
+        self._carry_piece(newest.segment, segment, s, T, lambda view: view >= first_view)
+        return s
+
+    def _carry_piece(self, segment: int, into: int, s: float, T: Array, owns: Callable[[int], bool]) -> None:
+        """Make a piece of map part of another one, in whose world it lies at X -> s R X + t.
+
+        Args:
+            owns: whether a view is of the piece.
+        """
+        for k in self.keyframes:
+            if k.segment == segment:
+                _carry(k, s, T)
+                k.segment = into
         for entry in self.entries:
-            if entry.T_view_cam is not None and entry.view >= first_view:
+            if entry.T_view_cam is not None and owns(entry.view):
                 entry.T_view_cam = stretched(entry.T_view_cam, s)
         if self.odometry is not None:
-            mine = np.arange(len(self.odometry.map.views)) >= first_view
+            mine = np.array([owns(view) for view in range(len(self.odometry.map.views))])
             self.odometry.map.move(np.where(mine, s, 1.0), np.where(mine[:, None, None], T, np.eye(4)))
             self.follow_views()
-        return s
+
+    def join_pieces(self) -> None:
+        """Join pieces of map that no loop joined, each to an older one, where all their keyframes together say how."""
+        source, pieces = self.relocaliser.index.source, self._pieces()
+        surveyed = {n: joining.survey(piece, source) for n, piece in pieces.items()} if len(pieces) > 1 else {}
+        pairs = list(combinations(sorted(surveyed), 2))
+        while pairs:
+            first, second = pairs.pop(0)
+            joint = joining.join(surveyed[first], surveyed[second], source)
+            if joint is not None:
+                self._accept(joint, first, second)
+                del surveyed[second]
+                surveyed[first] = joining.survey(self._pieces()[first], source)
+                pairs = list(combinations(sorted(surveyed), 2))
+
+    def _pieces(self) -> dict[int, list[Keyframe]]:
+        return {n: [k for k in self.keyframes if k.segment == n] for n in {k.segment for k in self.keyframes}}
+
+    def _accept(self, joint: joining.Joint, first: int, second: int) -> None:
+        mine = {e.view for e in self.entries if e.view >= 0 and self.keyframes[e.keyframe].segment == second}
+        self._carry_piece(second, first, joint.scale, joint.T, mine.__contains__)
+        self.edges.append(finishing.joint_edge(*(self.keyframes[id] for id in joint.keyframes)))
 
     def close_loops(self) -> None:
         """Solve the pose graph where there are loops, carry the map along, and look again for points across them."""

@@ -80,6 +80,7 @@ class CnnSlam:
         self._odometry = self.map.odometry
         self._active: Active | None = None
         self._pending: Pending | None = None
+        self._missed: list[Picture] = []
         self._motion = Motion()
 
     # ---- frames -----------------------------------------------------------------------------------------------------
@@ -92,13 +93,22 @@ class CnnSlam:
         if frame.image.shape != (*self._input_size, 3) or frame.image.dtype != np.uint8:
             found = f"{frame.image.dtype} {frame.image.shape}"
             raise InputError(f"frame {frame.index}", found, f"uint8 {(*self._input_size, 3)}")
+        self._take(Picture(frame.index, frame.time_s, frame.image, self.camera, self.config.image.levels))
+        if self._given is None and self._lost_too_long():
+            self._begin_anew()
+        return self._result(self.map.entries[-1])
+
+    def _take(self, picture: Picture) -> None:
         start = time.perf_counter()
-        picture = Picture(frame.index, frame.time_s, frame.image, self.camera, self.config.image.levels)
         entry = self._first(picture) if self._active is None else self._follow(self._active, picture)
         entry.milliseconds = (time.perf_counter() - start) * 1e3
+        self._append(entry)
+        lost = entry.status is Status.LOST and self._active is not None
+        self._missed = [*self._missed, picture][-max(self.config.recovery.new_segment_frames) :] if lost else []
+
+    def _append(self, entry: Entry) -> None:
         self.map.entries.append(entry)
         self._motion.position += 1
-        return self._result(entry)
 
     def _first(self, picture: Picture) -> Entry:
         """Begin the map at the first picture that shows something (and has a pose, where poses are given)."""
@@ -211,22 +221,40 @@ class CnnSlam:
         return None if posed is None else posed.T_query_keyframe
 
     def _recover(self, picture: Picture, tracked: tracking.Tracked) -> Entry:
-        """Relocalise, or stay lost, or begin a new piece of map."""
-        motion, config = self._motion, self.config.recovery
+        """Relocalise or stay lost."""
+        motion = self._motion
         motion.velocity = np.eye(4)
         if motion.lost_since_s is None:
             motion.lost_since_s = picture.time_s
         self._drop_pending()
         if self._given is None and (found := self.map.relocaliser.locate(picture.image, self.camera)) is not None:
             return self._resume(picture, found[0], found[1])
-        lost_for = sum(1 for _ in _trailing_lost(self.map.entries)) + 1
-        seconds = picture.time_s - motion.lost_since_s
-        long = lost_for >= config.new_segment_frames[0 if seconds >= config.new_segment_s else 1]
-        if self._given is None and long and pictures.sharpness(picture.levels[0]) >= config.blank:
-            motion.segment += 1
-            last = self.map.view_pose(next(e.view for e in reversed(self.map.entries) if e.view >= 0))
-            return self._begin_segment(picture, last, Status.RELOCALISED)
         return _lost(picture, tracked)
+
+    def _lost_too_long(self) -> bool:
+        lost_for, since_s = len(_trailing_lost(self.map.entries)), self._motion.lost_since_s
+        if since_s is None:
+            return False
+        config, seconds = self.config.recovery, self.map.entries[-1].time_s - since_s
+        return lost_for >= config.new_segment_frames[0 if seconds >= config.new_segment_s else 1]
+
+    def _begin_anew(self) -> None:
+        """A new piece of map, from the first sharp one of the missed pictures: where a camera gets lost it often sees
+        what the rest of the piece does not.
+        """
+        sharpness = [pictures.sharpness(p.levels[0]) for p in self._missed]
+        least = max(self.config.recovery.blank, self.config.recovery.blur * float(np.median(sharpness)))
+        first = next((n for n, s in enumerate(sharpness) if s >= least), None)
+        if first is None:
+            return
+        again, self._missed = self._missed[first:], []
+        del self.map.entries[-len(again) :]
+        self._motion.position -= len(again)
+        self._motion.segment += 1
+        last = self.map.view_pose(next(e.view for e in reversed(self.map.entries) if e.view >= 0))
+        self._append(self._begin_segment(again[0], last, Status.RELOCALISED))
+        for picture in again[1:]:
+            self._take(picture)
 
     def _resume(self, picture: Picture, id: int, T_keyframe_frame: Array) -> Entry:
         """Go on from a keyframe of the map."""
@@ -351,7 +379,9 @@ class CnnSlam:
 
     # ---- the end ----------------------------------------------------------------------------------------------------
     def finish(self) -> Reconstruction:
-        """Close loops, adjust the whole map, close again, bend the depths, apply one scale, bridge short gaps."""
+        """Close loops, adjust the whole map, close again, bend the depths, join pieces, apply one scale, bridge short
+        gaps.
+        """
         self._drop_pending()
         if self._active is not None:
             self._active.publish()
@@ -362,6 +392,8 @@ class CnnSlam:
             self.map.settle()
         self.map.bend()
         self.map.sweep()
+        if self._given is None and self.config.recovery.loops:
+            self.map.join_pieces()
         factor = 1.0 if self._given is not None else finishing.scale_factor(self.map.keyframes)
         self.map.rescale(factor)
         self._worker.close()

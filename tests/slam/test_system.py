@@ -14,6 +14,7 @@ from scenewright.data.sequence import Frame
 from scenewright.depth.task import DepthPrediction
 from scenewright.errors import FormatError, InputError
 from scenewright.geometry.camera import Camera
+from scenewright.pipelines.sources import choose_features
 from scenewright.slam import adjusting, state
 from scenewright.slam.config import KeyframeConfig, RecoveryConfig, SlamConfig
 from scenewright.slam.evaluate import trajectory_figures
@@ -218,8 +219,8 @@ def test_black_frames_first_and_between(clip: tuple) -> None:
 
 @pytest.mark.parametrize("enough", [{"new_segment_s": 0.2}, {"new_segment_s": 1e9}])
 def test_a_jump_begins_a_new_piece_and_keeps_the_old(clip: tuple, enough: dict) -> None:
-    """Lost in another room for some time, or for some frames at any speed: a second piece of map, both there at the
-    end.
+    """Lost in another room for some time, or for some frames at any speed: a second piece of map from the first picture
+    that was missed, both there at the end.
     """
     frames, depths = clip
     other = BoxRoom(5)
@@ -233,11 +234,53 @@ def test_a_jump_begins_a_new_piece_and_keeps_the_old(clip: tuple, enough: dict) 
     result = run([*frames[:14], *late], CnnSlam(CAMERA, NoisyDepth(late_depths), config))
     statuses = [f.status for f in result.frames]
     assert statuses[:14] == [Status.OK] * 14
-    assert statuses[14] is Status.LOST
-    assert Status.RELOCALISED in statuses[15:22]
-    assert statuses[-1] is Status.OK
+    assert statuses[14] is Status.RELOCALISED
+    assert statuses[15:] == [Status.OK] * 15
     assert result.segments == 2
     assert {k.segment for k in result.keyframes} == {0, 1}
+
+
+@pytest.fixture(scope="module")
+def both_sides() -> tuple[list[Frame], dict[int, np.ndarray]]:
+    """A room filmed from its front, then from its back, looking down; nothing between."""
+    room, frames, depths = BoxRoom(0), [], {}
+    camera = Camera.from_parameters(320, 240, 260.0, 260.0, 159.5, 119.5)
+    front = [look(1.0 + 0.06 * n, 1.2, 0.5, 4 + 0.3 * n, -35) for n in range(24)]
+    behind = [look(2.6 - 0.06 * n, 1.1, 3.6, 190 - 0.3 * n, -38) for n in range(24)]
+    for n, T in enumerate([*front, *behind]):
+        picture, depth, _ = room.render(T, camera)
+        frames.append(Frame(n, n / 15, picture, depth, T))
+        depths[n] = depth
+    return frames, depths
+
+
+def both_sides_slam(depths: dict[int, np.ndarray], features: str) -> CnnSlam:
+    camera = Camera.from_parameters(320, 240, 260.0, 260.0, 159.5, 119.5)
+    config = SlamConfig(recovery=RecoveryConfig(new_segment_frames=(5, 5)))
+    return CnnSlam(camera, NoisyDepth(depths, 0.05), config, features=choose_features(features).source)
+
+
+def test_a_film_with_a_hole_becomes_one_map(both_sides: tuple) -> None:
+    """No pair of views across the hole is alike, but all together say how the two pieces lie to each other."""
+    frames, depths = both_sides
+    result = run(frames, both_sides_slam(depths, "sift"))
+    assert all(f.T_world_cam is not None for f in result.frames)
+    assert result.segments == 1
+    assert result.edges[-1].kind == "relocalisation"
+    assert trajectory_figures(*trajectories(result, frames)).ate_sim3 < 0.08
+
+
+def test_saved_while_lost_ends_with_the_same_bytes(both_sides: tuple) -> None:
+    """The pictures that wait to become a new piece of map are saved, too."""
+    frames, depths = both_sides
+    some = frames[16:32]
+    first, second = (both_sides_slam(depths, "none") for _ in range(2))
+    for frame in some[:11]:
+        first.push(frame)
+    second.restore({name: array.copy() for name, array in first.state_arrays().items()})
+    whole = run(some, both_sides_slam(depths, "none"))
+    assert {k.segment for k in whole.keyframes} == {0, 1}
+    same(whole, run(some[11:], second))
 
 
 def test_given_poses_take_the_trackers_place(clip: tuple) -> None:

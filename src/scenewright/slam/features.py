@@ -47,11 +47,11 @@ class SmallOrb:
         grey = grey_of(image)
         orb = cv2.ORB.create(nfeatures=count, nlevels=6, edgeThreshold=19, patchSize=31, fastThreshold=8)
         points, values = orb.detectAndCompute(grey, None)
-        rows = np.array([[*p.pt, p.response] for p in points], np.float32).reshape(-1, 3)
+        rows = np.array([[*p.pt, p.response, p.size / 2, p.angle] for p in points], np.float32).reshape(-1, 5)
         order = np.argsort(-rows[:, 2], kind="stable")
         table, size = torch.from_numpy(rows[order]), (grey.shape[0], grey.shape[1])
         values = np.zeros((0, 32), np.uint8) if values is None else values[order]
-        return Features(size, table[:, :2], table[:, 2], descriptors=torch.from_numpy(values))
+        return Features(size, table[:, :2], table[:, 2], table[:, 3], table[:, 4], torch.from_numpy(values))
 
     def match(self, first: Features, second: Features) -> Matches:
         """Pairs that are each other's nearest, near enough, and clearly nearer than the second (Lowe)."""

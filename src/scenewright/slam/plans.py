@@ -156,7 +156,7 @@ def surfaces(keyframe: Keyframe, up: Array, depth: float, options: PlanOptions) 
     o, eye = options, float(keyframe.T_world_cam[:3, 3] @ up)
     below = eye - _world_points(keyframe, 2).reshape(-1, 3) @ up
     edges = depth * np.arange(o.highest, o.lowest, o.bin)
-    counts = np.convolve(np.histogram(below[np.isfinite(below)], edges)[0], [1, 1, 1], "same")
+    counts = np.convolve(np.histogram(below[np.isfinite(below)], edges)[0], [0.5, 1, 0.5], "same")
     found: list[float] = []
     while len(found) < o.levels and counts.max() >= o.least_share * len(below):
         n = int(counts.argmax())

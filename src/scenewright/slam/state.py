@@ -250,6 +250,21 @@ def unpack_edges(arrays: Arrays) -> list[Edge]:
     return [Edge(f[0], f[1], np.array(T), f[2], np.array(I), f[3]) for f, T, I in rows]
 
 
+def pack_missed(missed: list[Picture]) -> Arrays:
+    """Pictures that wait to become a new piece of map."""
+    out: Arrays = {"missed/facts": text_array([[p.index, p.time_s] for p in missed])}
+    return out | {f"missed/{n}/image": p.image.copy() for n, p in enumerate(missed)}
+
+
+def unpack_missed(arrays: Arrays, camera: Camera, config: SlamConfig) -> list[Picture]:
+    """The inverse of `pack_missed`."""
+    facts = read_text(arrays["missed/facts"], "missed pictures")
+    return [
+        Picture(index, time_s, np.array(arrays[f"missed/{n}/image"]), camera, config.image.levels)
+        for n, (index, time_s) in enumerate(facts)
+    ]
+
+
 def pack_active(active: Active) -> Arrays:
     """The active keyframe's working state; its picture and the choice of points follow from its record."""
     out: Arrays = {"active/keyframe": np.array(active.keyframe.id)}

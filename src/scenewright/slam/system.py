@@ -432,7 +432,7 @@ class CnnSlam:
         """Everything that the rest of the stream depends on, as plain arrays; see `restore`."""
         out = {
             **state.pack_motion(self._motion), **state.pack_entries(self.map.entries),
-            **state.pack_edges(self.map.edges),
+            **state.pack_edges(self.map.edges), **state.pack_missed(self._missed),
             **state.pack_keyframes(self.map.keyframes), "view_of": np.array(self.map.view_of, np.int64),
         }  # fmt: skip
         if self._odometry is not None:
@@ -458,6 +458,8 @@ class CnnSlam:
         self.map.view_of = [int(v) for v in arrays["view_of"]]
         for keyframe in self.map.keyframes:
             self.map.relocaliser.add(keyframe)
+        if "missed/facts" in arrays:  # saved by a version that had them
+            self._missed = state.unpack_missed(arrays, self.camera, self.config)
         if self._odometry is not None:
             state.unpack_odometry(arrays, self._odometry)
         if "active/keyframe" in arrays:

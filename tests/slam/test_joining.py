@@ -192,6 +192,12 @@ def test_many_weak_pairs_elect_one_motion() -> None:
     np.testing.assert_allclose(T[:3, 3], [3, -1, 0.2], atol=0.03)
 
 
+def test_voters_at_one_place_fix_nothing(pieces: tuple[Piece, Piece]) -> None:
+    """One thing seen again and again, which could be anywhere."""
+    seen = [replace(s, points=np.tile(s.points[:1], (len(s.points), 1))) for s in pieces[0].seen]
+    assert join(replace(pieces[0], seen=seen), pieces[1], SIFT) is None
+
+
 def test_wrong_matches_elect_nothing() -> None:
     matches = common(0, 440)
     options = JoinOptions()

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scenewright.errors import InputError
 from scenewright.geometry.align import umeyama
 from scenewright.slam import rigid
 from scenewright.slam.consistency import votes
@@ -42,8 +43,10 @@ class JoinOptions:
         turn_deg, size: largest differences of two features' directions, and of their sizes in logs.
         apart: least distance of two matches that propose a motion. proposals: so many of a pair of pictures are tried.
         scale: largest log scale between two pieces; networks err by less.
-        votes, lead: fewest votes of a motion, and how many times as many as the next one's.
-        agree: least share of the surface points seen by both pieces that lie where the other has them.
+        votes, lead: fewest votes of a motion, and how many times as many as the next one's. Wrong motions of rooms
+            that have nothing in common got up to 46 with SIFT, 125 with ORB, and led by 1.85 at most.
+        agree: least share of the surface points seen by both pieces that lie where the other has them. True joints
+            had 0.85 or more, wrong ones up to 0.79: floor lies on floor.
     """
 
     keyframes: int = 60
@@ -53,9 +56,9 @@ class JoinOptions:
     apart: float = 0.12
     proposals: int = 1500
     scale: float = 0.35
-    votes: int = 30
+    votes: int = 40
     lead: float = 2.0
-    agree: float = 0.7
+    agree: float = 0.8
 
 
 @dataclass(frozen=True)
@@ -147,12 +150,15 @@ def join(first: Piece, second: Piece, source: FeatureSource, options: JoinOption
 
 
 def propose(first: Piece, second: Piece, source: FeatureSource, options: JoinOptions) -> Joint | None:
-    """The motion with most votes, None where these are too few."""
+    """The motion with most votes, None where these are too few or fix none."""
     common = matched(first.seen, second.seen, source)
     voters, rival = elect(common, proposals(common, first.depth, options), first.depth, options)
     if len(voters) < options.votes:
         return None
-    scale, T = similarity(voters, 0.4 * options.tolerance * first.depth)
+    try:
+        scale, T = similarity(voters, 0.4 * options.tolerance * first.depth)
+    except InputError:  # all on one line, or at one place
+        return None
     turn = rigid.from_rotation(first.upright.T, np.zeros(3)), rigid.from_rotation(second.upright, np.zeros(3))
     T = rigid.orthonormalise(turn[0] @ T @ turn[1])
     agree = agreement(first.keyframes, [carried(k, scale, T) for k in second.keyframes])

@@ -30,15 +30,6 @@ def adjusted_edge(first: Keyframe, second: Keyframe, open_covariance: Array) -> 
     return _neighbours(first, second, 0.005, 0.003, open_covariance / 9)
 
 
-def joint_edge(first: Keyframe, second: Keyframe) -> Edge:
-    """The edge between keyframes of two pieces of map that were joined; a joint is good for 5 cm a metre away, or 3
-    degrees.
-    """
-    T = rigid.inverse(first.T_world_cam) @ second.T_world_cam
-    information = edge_information(0.05 * (1 + float(np.linalg.norm(T[:3, 3]))), 0.05, 0.05)
-    return Edge(first.id, second.id, T, 0.0, information, "relocalisation")
-
-
 def _neighbours(first: Keyframe, second: Keyframe, place_sd: float, turn_sd: float, open_covariance: Array) -> Edge:
     """Standard deviations: `place_sd` metres, and thrice that for each metre moved and for the log scale; to them comes
     the (6, 6) covariance of what corners leave open, see `CornerMap.motion_covariance`.

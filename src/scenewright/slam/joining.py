@@ -22,7 +22,8 @@ from scenewright.slam import rigid
 from scenewright.slam.consistency import votes
 from scenewright.slam.features import FeatureSource
 from scenewright.slam.plans import Landmarks, landmarks, median_depth, upright
-from scenewright.slam.types import Keyframe
+from scenewright.slam.pose_graph import edge_information
+from scenewright.slam.types import Edge, Keyframe
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -271,15 +272,26 @@ def similarity(common: Common, sd: float, iterations: int = 10) -> tuple[float, 
     return scale, rigid.orthonormalise(rigid.from_rotation(S[:3, :3] / scale, S[:3, 3]))
 
 
-def carried(keyframe: Keyframe, scale: float, T: Array) -> Keyframe:
-    """A copy of a keyframe in a world that was stretched, turned and moved: X -> scale R X + t."""
-    old = keyframe.T_world_cam
-    new = rigid.from_rotation(T[:3, :3] @ old[:3, :3], scale * T[:3, :3] @ old[:3, 3] + T[:3, 3])
-    factor = np.float32(scale)
-    return replace(
-        keyframe, T_world_cam=rigid.orthonormalise(new), depth_m=keyframe.depth_m * factor,
-        variance=keyframe.variance * factor * factor,
-    )  # fmt: skip
+def carry(keyframe: Keyframe, s: float, T: Array) -> None:
+    """Move a keyframe with a world that was turned, stretched and moved: X -> s R X + t."""
+    R, old = T[:3, :3], keyframe.T_world_cam
+    keyframe.T_world_cam = rigid.orthonormalise(rigid.from_rotation(R @ old[:3, :3], s * R @ old[:3, 3] + T[:3, 3]))
+    keyframe.depth_m = keyframe.depth_m * np.float32(s)
+    keyframe.variance = keyframe.variance * np.float32(s * s)
+
+
+def carried(keyframe: Keyframe, s: float, T: Array) -> Keyframe:
+    """A copy of a keyframe, moved; see `carry`."""
+    copy = replace(keyframe)
+    carry(copy, s, T)
+    return copy
+
+
+def edge_between(first: Keyframe, second: Keyframe) -> Edge:
+    """The edge between keyframes of two pieces that were joined: good for 5 cm a metre away, and 3 degrees."""
+    T = rigid.inverse(first.T_world_cam) @ second.T_world_cam
+    information = edge_information(0.05 * (1 + float(np.linalg.norm(T[:3, 3]))), 0.05, 0.05)
+    return Edge(first.id, second.id, T, 0.0, information, "relocalisation")
 
 
 def agreement(first: Sequence[Keyframe], second: Sequence[Keyframe], tolerance: float = 0.15) -> float:

@@ -111,7 +111,7 @@ class KeyframeMap:
         """
         for k in self.keyframes:
             if k.segment == segment:
-                _carry(k, s, T)
+                joining.carry(k, s, T)
                 k.segment = into
         for entry in self.entries:
             if entry.T_view_cam is not None and owns(entry.view):
@@ -141,7 +141,7 @@ class KeyframeMap:
     def _accept(self, joint: joining.Joint, first: int, second: int) -> None:
         mine = {e.view for e in self.entries if e.view >= 0 and self.keyframes[e.keyframe].segment == second}
         self._carry_piece(second, first, joint.scale, joint.T, mine.__contains__)
-        self.edges.append(finishing.joint_edge(*(self.keyframes[id] for id in joint.keyframes)))
+        self.edges.append(joining.edge_between(*(self.keyframes[id] for id in joint.keyframes)))
 
     def close_loops(self) -> None:
         """Solve the pose graph where there are loops, carry the map along, and look again for points across them."""
@@ -177,7 +177,7 @@ class KeyframeMap:
         solved = finishing.solve_graph(self.keyframes, self.edges, options)
         changes = [finishing.similarity_between(k.T_world_cam, *solved[k.id]) for k in self.keyframes]
         for keyframe, (s, T) in zip(self.keyframes, changes):
-            _carry(keyframe, s, T)
+            joining.carry(keyframe, s, T)
         if self.odometry is None:
             return
         views = np.arange(len(self.odometry.map.views))
@@ -224,7 +224,7 @@ class KeyframeMap:
             views = len(self.odometry.map.views)
             self.odometry.map.move(np.full(views, factor), np.tile(np.eye(4), (views, 1, 1)))
         for keyframe in self.keyframes:
-            _carry(keyframe, factor, np.eye(4))
+            joining.carry(keyframe, factor, np.eye(4))
         for entry in self.entries:
             entry.T_view_cam = None if entry.T_view_cam is None else stretched(entry.T_view_cam, factor)
 
@@ -234,11 +234,3 @@ def stretched(T: Array, factor: float) -> Array:
     out = T.copy()
     out[:3, 3] *= factor
     return out
-
-
-def _carry(keyframe: Keyframe, s: float, T: Array) -> None:
-    """Move a keyframe with a world that was turned, stretched and moved: X -> s R X + t."""
-    R, old = T[:3, :3], keyframe.T_world_cam
-    keyframe.T_world_cam = rigid.orthonormalise(rigid.from_rotation(R @ old[:3, :3], s * R @ old[:3, 3] + T[:3, 3]))
-    keyframe.depth_m = keyframe.depth_m * np.float32(s)
-    keyframe.variance = keyframe.variance * np.float32(s * s)

@@ -28,8 +28,8 @@ from scenewright.slam.types import Edge, Keyframe
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 Mask = NDArray[np.bool_]
-_CANDIDATES = 100
-"""Motions that are looked at closely."""
+_PROPOSED, _CANDIDATES = 500, 100
+"""Motions that are put to the vote, and those that are looked at closely."""
 _SAME = 0.3
 """A motion is another one if a smaller share of its voters vote for the winner, too."""
 
@@ -50,7 +50,7 @@ class JoinOptions:
             had 0.85 or more, wrong ones up to 0.79: floor lies on floor.
     """
 
-    keyframes: int = 60
+    keyframes: int = 40
     tolerance: float = 0.1
     turn_deg: float = 30.0
     size: float = 0.45
@@ -181,26 +181,28 @@ def matched(first: Sequence[Landmarks], second: Sequence[Landmarks], source: Fea
 
 
 def proposals(common: Common, unit: float, options: JoinOptions) -> Motion:
-    """The motions that most matches of one pair of pictures agree on, two of each pair, three matches at least."""
+    """The motions that most matches of one pair of pictures agree on: two of a pair, of three matches at least."""
     ends = np.flatnonzero(np.diff(common.pair, append=-1)) + 1
-    parts = [
-        _proposals_of_pair(common.of(np.arange(start, end)), unit, options)
-        for start, end in pairwise([0, *ends])
-        if end - start >= 3
-    ]
-    empty = Motion(np.zeros(0, complex), np.zeros(0, complex), np.zeros(0))
-    return Motion(*(np.concatenate([getattr(part, f.name) for part in [empty, *parts]]) for f in fields(Motion)))
+    found = [(Motion(np.zeros(0, complex), np.zeros(0, complex), np.zeros(0)), np.zeros(0, np.int64))]
+    for start, end in pairwise([0, *ends]):
+        if end - start >= 3:
+            found.append(_proposals_of_pair(common.of(np.arange(start, end)), unit, options))
+    motions = Motion(*(np.concatenate([getattr(m, f.name) for m, _ in found]) for f in fields(Motion)))
+    support = np.concatenate([votes for _, votes in found])
+    return motions.of(np.argsort(-support, kind="stable")[:_PROPOSED])
 
 
-def _proposals_of_pair(common: Common, unit: float, options: JoinOptions) -> Motion:
+def _proposals_of_pair(common: Common, unit: float, options: JoinOptions) -> tuple[Motion, NDArray[np.int64]]:
+    """Motions, and how many matches of the pair agree on each."""
     i, j = np.triu_indices(len(common), 1)
     if len(i) > options.proposals:
         chosen = np.random.default_rng(0).choice(len(i), options.proposals, replace=False)
         i, j = i[chosen], j[chosen]
     motions = _through(common.of(i), common.of(j), unit, options)
-    votes = fits(common, motions, unit, options).sum(1)
-    best = np.argsort(-votes, kind="stable")[:2]
-    return motions.of(best[votes[best] >= 3])
+    support = fits(common, motions, unit, options).sum(1)
+    best = np.argsort(-support, kind="stable")[:2]
+    best = best[support[best] >= 3]
+    return motions.of(best), support[best]
 
 
 def _through(one: Common, other: Common, unit: float, options: JoinOptions) -> Motion:

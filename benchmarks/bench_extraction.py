@@ -122,30 +122,32 @@ def extraction(parts: list[Any], image: Tensor, count: int) -> Callable[[], int]
     return extract
 
 
+def once(function: Callable[[], Any], watch: Stopwatch) -> float:
+    """Time of one call."""
+    start = watch()
+    function()
+    return watch() - start
+
+
 def seconds(function: Callable[[], Any], repeats: int, watch: Stopwatch) -> float:
     """Median time of one call, after one that warms up."""
     function()
-    times = []
-    for _ in range(repeats):
-        start = watch()
-        function()
-        times.append(watch() - start)
-    return statistics.median(times)
+    return statistics.median(once(function, watch) for _ in range(repeats))
 
 
 @torch.inference_mode()
 def networks(model: nn.Module, extract: Callable[[], Any], repeats: int, watch: Stopwatch) -> tuple[float, float]:
-    """Seconds of one extraction inside the networks, and of their bare convolutions and matrix products."""
+    """Seconds of one extraction inside the networks, and of their bare convolutions and matrix products, which take
+    turns, so that both see the same machine."""
     with Calls() as calls:
         extract()
-    bare = seconds(lambda: [call() for call in calls.made], repeats, watch)
-    clock = Inside(model, watch)
-    inside = []
-    for _ in range(repeats):
+    clock, inside, bare = Inside(model, watch), [], []
+    for _ in range(repeats + 1):
+        bare.append(once(lambda: [call() for call in calls.made], watch))
         clock.seconds = 0.0
         extract()
         inside.append(clock.seconds)
-    return statistics.median(inside), bare
+    return statistics.median(inside[1:]), statistics.median(bare[1:])
 
 
 def main() -> None:

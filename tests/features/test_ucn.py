@@ -10,7 +10,7 @@ from torch import nn
 
 from scenewright.features.data import HomographicPairs, Pictures, homographic_pair
 from scenewright.features.task import CorrespondenceSample, Features
-from scenewright.features.ucn import UCN, TransformerConv, _gathered, read
+from scenewright.features.ucn import UCN, TransformerConv, _corners, _gathered, read
 from scenewright.geometry.sampling import sample_at
 from tolerances import close
 
@@ -61,7 +61,7 @@ def test_samples_gathered_are_samples_read() -> None:
     g = torch.Generator().manual_seed(4)
     x = torch.randn(2, 3, 6, 7, dtype=torch.float64, generator=g, requires_grad=True)
     where = (12 * torch.rand(2, 5, 4, 9, 2, dtype=torch.float64, generator=g) - 3).requires_grad_()
-    found = _gathered(x, where)
+    found = _gathered(*_corners(x, *where.unbind(-1)))
     expected = sample_at(x, where.flatten(2, 3))[0].unflatten(3, (4, 9)).permute(0, 2, 3, 4, 1)
     close(found, expected)
     weight = torch.randn(found.shape, dtype=torch.float64, generator=g)
@@ -70,13 +70,25 @@ def test_samples_gathered_are_samples_read() -> None:
         close(a, b)
 
 
+def test_samples_gathered_in_pieces_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(5)
+    layer, x = TransformerConv(3, 4, 3), torch.randn(2, 3, 7, 6, requires_grad=True)
+    nn.init.normal_(layer.localise[-1].weight)
+    whole = layer(x)
+    (expected,) = torch.autograd.grad(whole.square().sum(), x)
+    for piece in (1, 5 * 9 * 3):
+        monkeypatch.setattr("scenewright.features.ucn.PIECE", piece)
+        close(layer(x), whole)
+        close(torch.autograd.grad(layer(x).square().sum(), x)[0], expected)
+
+
 def test_gradients_of_the_transformer() -> None:
     torch.manual_seed(2)
     layer = TransformerConv(2, 2, 3).double()
     with torch.no_grad():
         layer.localise[-1].bias.copy_(torch.tensor([0.13, 0.07, -0.11, 0.21]))
     layer.matrices = lambda x: (  # type: ignore[method-assign]  # in float64, which the layer itself does not keep
-        layer.localise(x).permute(0, 2, 3, 1).unflatten(-1, (2, 2)) + torch.eye(2, dtype=x.dtype)
+        layer.localise(x).unflatten(1, (2, 2)).permute(1, 0, 3, 4, 2) + torch.eye(2, dtype=x.dtype)[:, None, None, None]
     )
     x = torch.randn(1, 2, 4, 4, dtype=torch.float64)
     weight = layer.conv.weight.detach().clone().requires_grad_()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from scenewright.engine.table import create, list_methods
-from scenewright.nn.inference import Bound, KeptConv2d, KeptLinear, prepare
+from scenewright.nn.inference import Bound, Halves, KeptConv2d, KeptLinear, prepare
 from scenewright.nn.upprojection import UpProjection
 from tolerances import close
 
@@ -67,6 +67,45 @@ def test_a_relu_between_them_becomes_a_bound(activation: nn.Module) -> None:
         assert isinstance(network[1], nn.Identity)
         assert isinstance(network[2], Bound)
         close(network(x), expected)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [(8, 12), (7, 9), (2, 3)])
+def test_halves_are_the_pooling(layout: torch.memory_format, size: tuple[int, int]) -> None:
+    x = torch.randn(2, 5, *size, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
+    expected = x.unfold(2, 2, 2).unfold(3, 2, 2).amax((4, 5))
+    assert torch.equal(Halves()(x), expected)
+
+
+@pytest.mark.parametrize("norm", [nn.Identity(), nn.BatchNorm2d(6)])
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.MaxPool2d(3, 2, ceil_mode=True), nn.MaxPool2d(3, 1, 1)])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_maxima_go_before_bounds(norm: nn.Module, pool: nn.MaxPool2d, inplace: bool) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(4, 6, 3), nn.ReLU(inplace), copy.deepcopy(norm), pool, nn.Conv2d(6, 2, 1))
+    if isinstance(network[2], nn.BatchNorm2d):
+        nn.init.uniform_(network[2].weight, -1, 1)  # negative gains bound from above
+        nn.init.uniform_(network[2].bias, -1, 1)
+    stirred(network)
+    x = torch.rand(2, 4, 13, 11)
+    with torch.no_grad():
+        expected = network(x)
+        prepare(network, lambda: network(x))
+        close(network(x), expected)
+    chain = [type(module) for module in network if not isinstance(module, nn.Identity)]
+    bound, overwritten = (Bound, True) if isinstance(norm, nn.BatchNorm2d) else (nn.ReLU, inplace)
+    assert chain == [KeptConv2d, Halves if overwritten and pool.kernel_size == 2 else nn.MaxPool2d, bound, KeptConv2d]
+
+
+def test_a_pooling_of_what_another_also_reads_is_left_alone() -> None:
+    torch.manual_seed(0)
+    network, x = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(4, 4, 1)).eval(), torch.rand(1, 4, 8, 8)
+    before = x.clone()
+    with torch.no_grad():
+        prepare(network, lambda: network(x))
+        network(x)
+    assert type(network[0]) is nn.MaxPool2d
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("activation", [nn.LeakyReLU(), nn.Sigmoid(), nn.ELU(inplace=True)])
@@ -144,3 +183,16 @@ def test_every_depth_method_says_the_same(name: str) -> None:
     prepare(method, lambda: method(*given))
     found = method.predict(*given, sample.camera, *rest).depth_m
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)  # sums are taken in another order, then exp
+
+
+@pytest.mark.parametrize(("name", "norms"), [("magicpoint", 9), ("ucn", 5)])
+def test_maps_of_features_are_the_same(name: str, norms: int) -> None:
+    torch.manual_seed(0)
+    method: Any = stirred(create(name, "small"))
+    image = torch.rand(1, 3, 77, 99)
+    expected = method.predict(image)
+    assert prepare(method, lambda: method.predict(image)) == norms
+    found = method.predict(image)
+    for field in ("heat", "descriptors"):
+        if getattr(expected, field) is not None:
+            close(getattr(found, field), getattr(expected, field))

@@ -21,6 +21,8 @@ from scenewright.geometry.sampling import pixel_grid, sample_at
 STRIDE = 4
 NEAR_PX = 16.0
 """A place this close to the true match is no negative (section 3.2; 4 cells)."""
+PIECE = 1 << 20
+"""So many samples are gathered at a time: these stay in the cache, and no new memory is asked for."""
 
 
 class TransformerConv(nn.Module):
@@ -43,38 +45,57 @@ class TransformerConv(nn.Module):
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def matrices(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, H, W, 2, 2), float32; rows are x and y."""
-        delta = self.localise(x).float().permute(0, 2, 3, 1).unflatten(-1, (2, 2))
-        return delta + torch.eye(2, device=x.device)
+        """(B, C, H, W) -> (2, B, H, W, 2), float32; rows, x and y, come first."""
+        delta = self.localise(x).float().unflatten(1, (2, 2)).permute(1, 0, 3, 4, 2)
+        return delta + torch.eye(2, device=x.device)[:, None, None, None]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W); places outside read as zeros, as a padded convolution's do."""
-        kernel = self.conv.kernel_size[0]
-        A = self.matrices(x)
-        offsets = pixel_grid((kernel, kernel), A).flatten(0, 1) - kernel // 2  # (k k, 2), row by row
-        where = pixel_grid((x.shape[2], x.shape[3]), A)[:, :, None] + torch.einsum("bhwij,kj->bhwki", A, offsets)
-        samples = _gathered(x, where).flatten(3).permute(0, 3, 1, 2)  # (B, k k C, H, W)
-        weight = self.conv.weight.permute(0, 2, 3, 1).flatten(1)[..., None, None]
-        return F.conv2d(samples, weight, self.conv.bias)
+        size, A = self.conv.kernel_size[0], self.matrices(x)
+        offsets = pixel_grid((size, size), A).flatten(0, 1) - size // 2  # (k k, 2), row by row
+        columns, lines = F.linear(A, offsets)
+        columns = columns + torch.arange(x.shape[3], dtype=A.dtype, device=x.device)[:, None]
+        lines = lines + torch.arange(x.shape[2], dtype=A.dtype, device=x.device)[:, None, None]
+        table, *corners = _corners(x, columns, lines)
+        kernel = self.conv.weight.permute(0, 2, 3, 1).flatten(1).to(x.dtype)
+        several = max(PIECE // kernel.shape[1], 1)
+        pieces = [
+            F.linear(_gathered(table, index, weight).flatten(1).to(x.dtype), kernel, self.conv.bias)
+            for index, weight in zip(*(c.flatten(0, 2).split(several) for c in corners), strict=True)
+        ]
+        return torch.cat(pieces).unflatten(0, (len(x), *x.shape[2:])).permute(0, 3, 1, 2)
+
+    def last_convolutions(self) -> list[nn.Conv2d]:
+        """What a batch norm behind goes into."""
+        return [self.conv]
 
 
-def _gathered(x: Tensor, where: Tensor) -> Tensor:
-    """As `sample_at`, all channels of a place in one piece: (B, C, H, W), (B, h, w, N, 2) pixels -> (B, h, w, N, C).
+def _corners(x: Tensor, columns: Tensor, lines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The four pixels around each of the places at these columns and lines, (B, h, w, N) both.
 
-    Each sample is the weighted sum of four rows of a table of pixels; those outside weigh nothing.
+    Returns:
+        (P, C): the table of all pixels of (B, C, H, W), with a frame of zeros around each map.
+        (B, h, w, N, 4): which of the table's rows, int32, and their bilinear weights.
     """
-    batch, channels, height, width = x.shape
-    corner = where.detach().floor()
-    u, v = (where - corner).unbind(-1)
-    weight = torch.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], -1)
-    column = corner[..., 0, None] + corner.new_tensor([0, 1, 0, 1])
-    row = corner[..., 1, None] + corner.new_tensor([0, 0, 1, 1])
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    first = height * width * torch.arange(batch, device=x.device)[:, None, None, None, None]
-    index = first + (row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).long()
-    table, weight = x.permute(0, 2, 3, 1).reshape(-1, channels).to(weight.dtype), weight * inside
+    height, width = x.shape[2:]
+    table = F.pad(x.to(columns.dtype), (1, 2, 1, 2)).permute(0, 2, 3, 1)
+    columns, lines = columns.clamp(-1, width), lines.clamp(-1, height)  # farther out reads zeros alike
+    left, top = columns.detach().floor(), lines.detach().floor()
+    u, v = columns - left, lines - top
+    both = u * v
+    right, below = u - both, v - both
+    weight = torch.stack([1 - u - below, right, below, both], -1)
+    step = table.shape[2]
+    first = torch.arange(step + 1, table[..., 0].numel(), table[0, ..., 0].numel(), dtype=torch.int32, device=x.device)
+    corners = first[:, None] + torch.tensor([0, 1, step, step + 1], dtype=torch.int32, device=x.device)
+    index = torch.add(left.int(), top.int(), alpha=step)[..., None] + corners[:, None, None, None]
+    return table.flatten(0, 2), index, weight
+
+
+def _gathered(table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+    """Weighted sums of rows of a table (P, C): (..., 4), (..., 4) -> (..., C)."""
     read = F.embedding_bag(index.reshape(-1, 4), table, per_sample_weights=weight.reshape(-1, 4), mode="sum")
-    return read.unflatten(0, where.shape[:-1]).to(x.dtype)
+    return read.unflatten(0, index.shape[:-1])
 
 
 class Inception(nn.Module):

@@ -1,16 +1,17 @@
 """A trained network made ready for prediction alone: the same map, computed with less besides its convolutions.
 
 A batch norm in eval mode is a factor and an offset per channel: both go into the convolution in front of it; a ReLU
-between them becomes a bound. And under
-autocast a convolution's kernels are cast at every call: here they are cast once. Channels come last in memory, which
-convolutions keep from their kernels, and poolings are several times faster so.
+between them becomes a bound, and goes behind a max pooling. And under autocast a convolution's kernels are cast at
+every call: here they are cast once. Channels come last in memory, which convolutions keep from their kernels, and
+poolings are several times faster so.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, cast
+from itertools import pairwise
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -79,17 +80,28 @@ class Bound(nn.Module):
     """
 
     low: Tensor
-    high: Tensor
+    high: Tensor | None
 
     def __init__(self, gain: Tensor, offset: Tensor) -> None:
         super().__init__()
-        c, far = offset[:, None, None], torch.full_like(offset, torch.inf)[:, None, None]
-        self.register_buffer("low", torch.where(gain[:, None, None] >= 0, c, -far))
-        self.register_buffer("high", torch.where(gain[:, None, None] >= 0, far, c))
+        c, up = offset[:, None, None], gain[:, None, None] >= 0
+        self.register_buffer("low", torch.where(up, c, -torch.inf))
+        self.register_buffer("high", None if bool(up.all()) else torch.where(up, torch.inf, c))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), in place."""
-        return x.clamp_(self.low.to(x.dtype), self.high.to(x.dtype))
+        return x.clamp_(self.low.to(x.dtype), None if self.high is None else self.high.to(x.dtype))
+
+
+class Halves(nn.Module):
+    """Max pooling of 2x2 by rows, then columns, in whole vectors; writes over what it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H // 2, W // 2)."""
+        height, width = (n - n % 2 for n in x.shape[-2:])
+        rows = x[..., 0:height:2, :]
+        torch.maximum(rows, x[..., 1:height:2, :], out=rows)
+        return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
 
 
 @torch.no_grad()
@@ -121,14 +133,39 @@ def prepare(network: nn.Module, run: Callable[[], Any]) -> int:
             parent.register_module(name, KeptConv2d(module))
         elif type(module) is nn.Linear:
             parent.register_module(name, KeptLinear(module))
+    for parent in network.modules():
+        if type(parent) is nn.Sequential:
+            _pool(parent)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return len(pairs)
 
 
+def _pool(chain: nn.Sequential) -> None:
+    """Maxima before bounds, of which there are fewer then: both grow with their argument, so that the order is free."""
+    used = [i for i, module in enumerate(chain) if not isinstance(module, nn.Identity)]
+    for before, after in pairwise(used):
+        bound, pool = chain[before], chain[after]
+        if isinstance(bound, Bound | nn.ReLU) and isinstance(pool, nn.MaxPool2d):
+            overwritten = isinstance(bound, Bound) or bound.inplace  # what the bound was given, so the pool may, too
+            chain[before], chain[after] = Halves() if overwritten and _halves(pool) else pool, bound
+
+
+def _halves(pool: nn.MaxPool2d) -> bool:
+    given = (pool.kernel_size, pool.stride, pool.padding, pool.dilation)
+    sides = [n if isinstance(n, tuple) else (n, n) for n in given]
+    return sides == [(2, 2), (2, 2), (0, 0), (1, 1)] and not (pool.ceil_mode or pool.return_indices)
+
+
+@runtime_checkable
+class EndsInConvolutions(Protocol):
+    """A module whose output is that of convolutions of its own, which it calls in its own way."""
+
+    def last_convolutions(self) -> list[nn.Conv2d]:
+        """These; together they give each channel."""
+
+
 def _convolutions(producer: nn.Module) -> list[nn.Conv2d]:
-    if isinstance(producer, UpConv):
-        return [producer.conv_a, producer.conv_b, producer.conv_c, producer.conv_d]
-    return [cast(nn.Conv2d, producer)]
+    return producer.last_convolutions() if isinstance(producer, EndsInConvolutions) else [cast(nn.Conv2d, producer)]
 
 
 Triple = tuple[nn.Module, nn.ReLU | None, nn.BatchNorm2d]
@@ -165,7 +202,7 @@ def _pairs(network: nn.Module, run: Callable[[], Any]) -> list[Triple]:
         elif (conv := rectified.pop(module)) is not None:
             made[id(output)] = conv, module, output, output.clone()
 
-    kinds = (nn.BatchNorm2d, nn.Conv2d, nn.ReLU, UpConv)
+    kinds = (nn.BatchNorm2d, nn.Conv2d, nn.ReLU, EndsInConvolutions)
     watched = [m for m in network.modules() if isinstance(m, kinds)]
     hooks = [hook for m in watched for hook in (m.register_forward_pre_hook(about_to), m.register_forward_hook(watch))]
     try:

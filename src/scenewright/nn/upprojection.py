@@ -48,6 +48,10 @@ class UpConv(nn.Module):
             self._kept = state, (weight.to(dtype), bias.to(dtype))
         return self._kept[1]
 
+    def last_convolutions(self) -> list[nn.Conv2d]:
+        """What a batch norm behind goes into."""
+        return [self.conv_a, self.conv_b, self.conv_c, self.conv_d]
+
     def train(self, mode: bool = True) -> UpConv:
         """As every module's; training gives the packed kernels' memory back."""
         self._kept = None if mode else self._kept

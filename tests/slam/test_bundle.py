@@ -50,14 +50,41 @@ def test_focal_length_is_found() -> None:
     wrong = bundle.Problem(
         start.T_cam_world, start.free, start.points, start.observations, K._replace(fx=1.1 * K.fx, fy=1.1 * K.fy)
     )
-    found = bundle.solve(wrong, 40, focal=True)
+    found = bundle.solve(wrong, 40, lens=True)
     assert found.focal_factor == pytest.approx(1 / 1.1, rel=1e-6)
     np.testing.assert_allclose(found.T_cam_world, truth.T_cam_world, atol=1e-6)
 
 
+@pytest.mark.parametrize("k1", [-0.08, 0.05])
+def test_a_lens_that_bends_lines_is_found(k1: float) -> None:
+    truth, start = problem(views=10, points=200)
+    K_wrong, o = K._replace(fx=1.1 * K.fx, fy=1.1 * K.fy), start.observations
+    ray = (o.pixel - [K.cx, K.cy]) / [K.fx, K.fy]
+    bent = ray * (1 + k1 * (ray**2).sum(1, keepdims=True)) * [K.fx, K.fy] + [K.cx, K.cy]
+    seen = bundle.Problem(start.T_cam_world, start.free, start.points, o._replace(pixel=bent), K_wrong)
+    found = bundle.solve(seen, 60, lens=True, tolerance=1e-12)
+    assert found.distortion == pytest.approx(k1, rel=0.01)  # it is drawn a little towards 0
+    assert found.focal_factor == pytest.approx(1 / 1.1, rel=1e-3)
+    np.testing.assert_allclose(found.T_cam_world, truth.T_cam_world, atol=2e-3)
+    at = found.T_cam_world[o.view], found.points[o.point], bent, K
+    assert bundle.reprojection_errors(*at, found.distortion).max() < 0.3
+    assert bundle.reprojection_errors(*at).max() > 1
+
+
+def test_a_view_without_depth_of_field_invents_no_lens() -> None:
+    """Two views that hardly move say nothing of the lens: its distortion stays near 0, and it says how unsure it is."""
+    start = problem(noise_px=0.3, views=2, points=12)[0]
+    T = start.T_cam_world.copy()
+    T[1] = T[0]
+    still = bundle.Problem(T, start.free, start.points, start.observations, K)
+    found = bundle.solve(still, 30, lens=True)
+    assert abs(found.distortion) < 3 * bundle.DISTORTION_SD
+    assert found.distortion_sd > 0.003
+
+
 def test_focal_length_is_as_sure_as_it_says() -> None:
     """Over 30 draws of noise the scatter of log focal lengths is their stated deviation's, which grows with noise."""
-    found = [bundle.solve(problem(noise_px=0.5, seed=5, draw=n)[0], 20, huber_px=1e6, focal=True) for n in range(30)]
+    found = [bundle.solve(problem(noise_px=0.5, seed=5, draw=n)[0], 20, huber_px=1e6, lens=True) for n in range(30)]
     scatter = np.std([np.log(f.focal_factor) for f in found])
     stated = np.mean([f.focal_sd for f in found])
     assert 0.7 < scatter / stated < 1.4

@@ -13,6 +13,7 @@ from scenewright.slam import hypotheses, image, rigid
 from scenewright.slam.adjusting import adjust_all, adjust_window, free_scales, problem_of
 from scenewright.slam.config import HypothesesConfig, OdometryConfig
 from scenewright.slam.corner_map import View
+from scenewright.slam.lens import Lens
 from scenewright.slam.odometry import Odometry, steadied
 from scenewright.slam.types import NetworkDepth
 from slam_room import BoxRoom, look
@@ -218,9 +219,42 @@ def test_a_focal_length_that_the_map_contradicts_is_put_right() -> None:
     assert adjust_all(odometry.map, odometry.config) == pytest.approx(1 / 1.08, rel=0.005)
     assert odometry.map.intrinsics.fx == pytest.approx(K.fx, rel=0.005)
     assert (odometry.map.intrinsics.cx, odometry.map.stated) == (K.cx, stated)
-    held = around(stated, 60, OdometryConfig(focal_tolerance=float("inf")))
+    held = around(stated, 60, OdometryConfig(lens_tolerance=float("inf")))
     assert adjust_all(held.map, held.config) == 1.0
     assert held.map.intrinsics == stated
+
+
+def bend(odometry: Odometry, k1: float) -> None:
+    """Let the camera K that saw it have a lens with that distortion."""
+    for view in odometry.map.views:
+        ray = (view.pixels - [K.cx, K.cy]) / [K.fx, K.fy]
+        view.pixels = ray * (1 + k1 * (ray**2).sum(1, keepdims=True)) * [K.fx, K.fy] + [K.cx, K.cy]
+
+
+def test_a_lens_that_bends_the_picture_is_found_and_a_straight_one_kept() -> None:
+    for k1, factor, expected in ((-0.12, 1.0, -0.12), (-0.06, 1.06, -0.06), (-0.01, 1.01, 0.0)):
+        odometry = around(K._replace(fx=factor * K.fx, fy=factor * K.fy), 60)
+        bend(odometry, k1)
+        found = adjust_all(odometry.map, odometry.config)
+        assert odometry.map.distortion == pytest.approx(expected, abs=0.01)
+        assert found == pytest.approx(1 / factor if expected else 1.0, rel=0.01)
+        held = around(K, 60, OdometryConfig(lens_tolerance=float("inf")))
+        bend(held, k1)
+        adjust_all(held.map, held.config)
+        assert held.map.distortion == 0
+
+
+def test_straightened_pixels_fit_a_pinhole() -> None:
+    odometry = around(K, 60)
+    before = [view.pixels.copy() for view in odometry.map.views]
+    bend(odometry, -0.1)
+    odometry.map.distortion = -0.1
+    odometry.map.straighten(Lens(CAMERA, -0.1))
+    assert odometry.map.distortion == 0
+    for view, pixels in zip(odometry.map.views, before):
+        inside = ((pixels >= 0) & (pixels <= [319, 239])).all(1)
+        assert len(view.ids) == inside.sum() == len(view.log_depth) == len(view.depth_weight)
+        np.testing.assert_allclose(view.pixels, pixels[inside], atol=1e-6)
 
 
 def test_a_focal_length_that_holds_is_kept_and_a_guess_is_refined() -> None:
@@ -228,7 +262,7 @@ def test_a_focal_length_that_holds_is_kept_and_a_guess_is_refined() -> None:
     kept = around(stated, 60)
     assert adjust_all(kept.map, kept.config) == 1.0
     assert kept.map.intrinsics == stated
-    guessed = around(stated, 60, OdometryConfig(focal_tolerance=0.0))
+    guessed = around(stated, 60, OdometryConfig(lens_tolerance=0.0))
     assert adjust_all(guessed.map, guessed.config) == pytest.approx(1 / 1.02, rel=0.005)
 
 

@@ -111,6 +111,16 @@ def homography(first: ArrayLike, second: ArrayLike, threshold_px: float = THRESH
     return Homography(np.asarray(H, np.float64), np.asarray(mask.ravel() > 0, bool))
 
 
+def epipolar_inliers(first: ArrayLike, second: ArrayLike, threshold_px: float = THRESHOLD_PX) -> NDArray[np.bool_]:
+    """(M,) which matches (M, 2) one fundamental matrix explains, whatever the cameras; none of fewer than eight."""
+    a, b = _pixels(first), _pixels(second)
+    if len(a) < 8:
+        return np.zeros(len(a), bool)
+    cv2.setRNGSeed(0)
+    F, mask = cv2.findFundamentalMat(a, b, cv2.USAC_MAGSAC, threshold_px, CONFIDENCE, MAX_ITERATIONS)
+    return np.zeros(len(a), bool) if F is None or mask is None else np.asarray(mask.ravel() > 0, bool)
+
+
 def relative_pose(
     first: ArrayLike, second: ArrayLike, cameras: tuple[Camera, Camera], threshold_px: float = 1.0
 ) -> RelativePose | None:

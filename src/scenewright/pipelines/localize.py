@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from scenewright.data.images import camera_from_exif, read_header, read_image, write_image
@@ -16,6 +17,7 @@ from scenewright.features.extract import extractor
 from scenewright.features.robust import PnpOptions, absolute_pose
 from scenewright.files import write_json
 from scenewright.geometry.camera import Camera
+from scenewright.geometry.warp import undistort_image
 from scenewright.pipelines.match import GUESSED_FOV_DEG
 from scenewright.scene.records import SceneKeyframe
 from scenewright.scene.scene import Scene
@@ -98,13 +100,14 @@ class Localizer:
         return local @ T[:3, :3].T + T[:3, 3], np.maximum(sd, LEAST_SD_LOG).astype(np.float64)
 
     def locate(self, image: NDArray[np.uint8], camera: Camera) -> Localization | None:
-        """The pose of an (H, W, 3) uint8 image, or None where it is not known.
+        """The pose of an (H, W, 3) uint8 image, or None where it is not known; pixels are those of it `straightened`.
 
         Raises:
             InputError: a camera of another size.
         """
         if camera.size != image.shape[:2]:
             raise InputError("camera", f"size {camera.size}", f"the image's {image.shape[:2]}")
+        image, camera = straightened(image, camera)
         query = self.index.look_at(image)
         ids = self.index.similar(query, self.alike)
         tried = sorted(((id, self._pairs(query, id)) for id in ids), key=lambda row: -len(row[1]))[: self.candidates]
@@ -189,7 +192,7 @@ def localize_images(
     for path in images:
         image = read_image(path)
         camera = _camera_for(opened, path, image, options)
-        shown, camera = _shrunk(image, camera, opened.camera.width)
+        shown, camera = straightened(*_shrunk(image, camera, opened.camera.width))
         found = localizer.locate(shown, camera)
         write_json(out / f"{path.stem}.pose.json", record(path, found, options.features))
         write_image(out / f"{path.stem}.preview.jpg", draw(shown, found))
@@ -206,10 +209,18 @@ def _camera_for(scene: Scene, path: Path, image: NDArray[np.uint8], options: Loc
     known = camera_from_exif(read_header(path))
     if known is not None and known.size == (height, width):
         return known
-    own = scene.camera
+    own = scene.lens
     if abs(width / height - own.width / own.height) < 0.01:
         return own.resize(width, height)
     return Camera.from_fov(width, height, GUESSED_FOV_DEG)
+
+
+def straightened(image: NDArray[np.uint8], camera: Camera) -> tuple[NDArray[np.uint8], Camera]:
+    """The (H, W, 3) image as a pinhole would have taken it, and that."""
+    if camera.distortion is None:
+        return image, camera
+    picture, _, pinhole = undistort_image(torch.from_numpy(image).permute(2, 0, 1)[None].float(), camera)
+    return picture[0].permute(1, 2, 0).round().byte().numpy(), pinhole
 
 
 def _shrunk(image: NDArray[np.uint8], camera: Camera, width: int) -> tuple[NDArray[np.uint8], Camera]:

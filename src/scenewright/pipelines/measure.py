@@ -21,6 +21,7 @@ from scenewright.slam.evaluate import (
     trajectory_figures,
     umeyama,
 )
+from scenewright.slam.lens import Lens
 from scenewright.slam.types import FrameResult, Keyframe, Reconstruction, Status
 
 Array = NDArray[np.float64]
@@ -28,6 +29,7 @@ COMPILE = (
     "wall time until the kernels were compiled (once on a machine) or loaded, before the first frame; not in the above"
 )
 FOCAL = "by which the map put the stated focal lengths right; 1 where they hold or cannot be told"
+DISTORTION = "radial (k1) of the lens, as the map shows it, taken out of the keyframes; 0 where it cannot be told"
 ATE = "root mean square of camera positions over all posed frames with truth"
 PCD = "share of all keyframe pixels with true depth whose depth is within 10 % of it; no depth counts as wrong"
 
@@ -46,6 +48,7 @@ def run_figures(reconstruction: Reconstruction, seconds: float, compile_s: float
         SceneFigure("segments", reconstruction.segments, "", "map pieces that could not be joined", "tracking"),
         SceneFigure("keyframes", len(reconstruction.keyframes), "", "", "tracking"),
         SceneFigure("focal_factor", reconstruction.focal_factor, "", FOCAL, "tracking"),
+        SceneFigure("distortion", reconstruction.distortion, "", DISTORTION, "tracking"),
         SceneFigure("path_m", _path(posed), "m", "length of the estimated camera path", "tracking"),
         SceneFigure("fps", mean, "frames/s", "frames / summed time of the frames", "speed"),
         SceneFigure("fps_median", median, "frames/s", "1 / median time of a frame", "speed"),
@@ -128,14 +131,21 @@ def mesh_rows(
     ]
 
 
-def depth_rows(keyframes: Series[Keyframe], sequence: Sequence, positions: dict[int, int]) -> list[SceneFigure]:
-    """The paper's ablation: network alone, stereo alone, fused; and the trivial maps beside them."""
+def depth_rows(
+    keyframes: Series[Keyframe], sequence: Sequence, positions: dict[int, int], distortion: float = 0.0
+) -> list[SceneFigure]:
+    """The paper's ablation: network alone, stereo alone, fused; and the trivial maps beside them.
+
+    Args:
+        distortion: what was taken out of the keyframes, and is out of the true depth here.
+    """
     kept, truths = [], []
     for keyframe in keyframes:
         depth = next(sequence.frames_from(positions[keyframe.index])).depth_m
         if depth is not None and (depth > 0).any():
             size = (keyframe.camera.width, keyframe.camera.height)
-            truths.append(np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST), np.float32))
+            resized = np.asarray(cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST), np.float32)
+            truths.append(Lens(keyframe.camera, distortion).values(resized) if distortion else resized)
             kept.append(keyframe)
     if not kept:
         return []

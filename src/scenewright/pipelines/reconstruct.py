@@ -174,7 +174,7 @@ class _Job:
         config = SlamConfig()
         config = replace(config, image=replace(config.image, longest=self.options.size))
         if self.sequence.intrinsics_source == "guess":
-            config = replace(config, odometry=replace(config.odometry, focal_tolerance=0.0))
+            config = replace(config, odometry=replace(config.odometry, lens_tolerance=0.0))
         camera, features = self.sequence.camera, self.features.source
         slam = CnnSlam(camera, self.chosen.source, config, pose_source=self.poses, features=features)
         truth, start, spent = self._restore(slam)
@@ -214,7 +214,9 @@ class _Job:
             return
         self.progress(0, 1, "writing keyframes")
         camera = reconstruction.keyframes[0].camera if reconstruction.keyframes else self.sequence.camera
-        self.scene.describe(camera=intrinsics_of(camera), up=_up(reconstruction.frames))
+        self.scene.describe(
+            camera=intrinsics_of(camera), distortion=reconstruction.distortion, up=_up(reconstruction.frames)
+        )
         with self.scene.step("track"):
             self.scene.write_frames([_scene_frame(f) for f in reconstruction.frames])
             for keyframe in reconstruction.keyframes:
@@ -250,7 +252,7 @@ class _Job:
         positions = {index: at for at, index in enumerate(frame_indices(self.sequence))}
         rows: list[SceneFigure] = measure.run_figures(reconstruction, seconds, self.kernels.seconds)
         rows += measure.trajectory_rows(reconstruction.frames, truth)
-        rows += measure.depth_rows(reconstruction.keyframes, self.sequence, positions)
+        rows += measure.depth_rows(reconstruction.keyframes, self.sequence, positions, reconstruction.distortion)
         mesh = read_ply(self.scene.folder / "mesh.ply")
         rows += measure.mesh_rows(mesh, reconstruction, self.sequence, positions, truth)
         with self.scene.step("measure"):

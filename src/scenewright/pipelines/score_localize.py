@@ -80,7 +80,7 @@ def _row(
     scene: Scene, sequence: Sequence, truth: dict[int, Array], name: str, split: Split, progress: Progress
 ) -> Figures:
     localizer, height, width = Localizer(scene, name), *sequence.camera.size
-    camera = scene.camera.resize(width, height)  # the one that took the scene, as the scene knows it
+    camera = scene.lens.resize(width, height)  # the one that took the scene, as the scene knows it
     answers: dict[int, Array | None] = {}
     for frame in islice(sequence.frames_from(split.scene), split.photos):
         found = localizer.locate(frame.image, camera)

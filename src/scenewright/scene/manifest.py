@@ -117,6 +117,7 @@ class Manifest:
         intrinsics_source: "file", "option", "exif" or "guess".
         times: "source", or "nominal" where the source knows none and frames are numbered at 30 Hz.
         camera: of the keyframes, None where they differ.
+        distortion: radial, k1 of Brown 1971, of the lens that took the frames; the keyframes are straightened.
         up: unit vector of the world that points away from the floor.
         labels: class names by index, empty where nothing is labelled.
         options: the resolved options of the job.
@@ -132,6 +133,7 @@ class Manifest:
     intrinsics_source: str
     times: str = "source"
     camera: Intrinsics | None = None
+    distortion: float = 0.0
     up: tuple[float, ...] = (0.0, -1.0, 0.0)
     labels: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
@@ -200,6 +202,7 @@ class Manifest:
         plain = {key: getattr(self, key) for key in _PLAIN}
         return plain | {
             "units": self.units,
+            "distortion": self.distortion,
             "up": list(self.up),
             "labels": list(self.labels),
             "camera": None if self.camera is None else vars(self.camera),
@@ -222,8 +225,7 @@ class Manifest:
     @classmethod
     def parse(cls, value: Any, where: str) -> Manifest:
         """Build from JSON values, strictly; `where` names the file in errors."""
-        older = isinstance(value, dict) and "times" not in value  # a manifest of before the two were told apart
-        fields = Fields(where, {**value, "times": "source"} if older else value)
+        fields = Fields(where, {**_OLDER, **value} if isinstance(value, dict) else value)
         schema = fields.integer("schema", 1)
         if schema != SCHEMA:
             raise fields.fail("schema", schema, f"{SCHEMA}; this version of Scenewright reads no other")
@@ -237,6 +239,7 @@ class Manifest:
             intrinsics_source=fields.text("intrinsics_source", INTRINSICS_SOURCES),
             times=fields.text("times", TIMES),
             camera=None if camera is None else Intrinsics.parse(camera),
+            distortion=fields.number("distortion"),
             up=fields.numbers("up", 3),
             labels=fields.texts("labels"),
             options=fields.table("options"),
@@ -253,6 +256,8 @@ class Manifest:
         return result
 
 
+_OLDER = {"times": "source", "distortion": 0.0}
+"""What manifests of before these were told do not say."""
 _PLAIN = (
     "schema",
     "name",

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from scenewright.errors import FormatError, InputError
@@ -244,6 +245,16 @@ class Scene:
         if self.manifest.camera is None:
             raise InputError(self.folder, "no common camera", "the camera of each keyframe")
         return pictures.camera_of(self.manifest.camera)
+
+    @property
+    def lens(self) -> Camera:
+        """The camera that took the frames: that of the keyframes, with the distortion taken out of these.
+
+        Raises:
+            InputError: keyframes of different cameras.
+        """
+        k1 = self.manifest.distortion
+        return replace(self.camera, distortion=torch.tensor([k1, 0.0, 0.0, 0.0])) if k1 else self.camera
 
     @property
     def labels(self) -> tuple[str, ...]:

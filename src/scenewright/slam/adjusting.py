@@ -13,8 +13,10 @@ FEW = 3
 """A newest view with fewer known corners than so many times what a pose needs is not moved by them: a handful on a far
 wall turns a move into a turn, and the wall's relief inside out.
 """
-FOCAL_SD = 0.01
-"""A log focal length less sure than this is not believed: the camera did not move enough to show it."""
+LENS_SD = 0.01
+"""A log focal length, or a share by which the corner of the picture is bent, less sure than this is not believed: the
+camera did not move enough to show it.
+"""
 
 
 def adjust_window(sparse: CornerMap, config: OdometryConfig, hold: bool = False) -> None:
@@ -33,13 +35,14 @@ def adjust_window(sparse: CornerMap, config: OdometryConfig, hold: bool = False)
 
 
 def adjust_all(sparse: CornerMap, config: OdometryConfig) -> float:
-    """Bundle adjustment over the whole map; returns the factor on the focal lengths, 1 where the stated ones hold.
+    """Bundle adjustment over the whole map; returns the factor on the focal lengths, 1 where the stated ones hold. The
+    map's `distortion` is then what its pixels show of the lens, 0 where it may as well be straight.
 
     More views than `global_views` are adjusted piece by piece, each piece held by the views that share its points,
     twice over: the dense reduced system grows with the square of the views.
     """
     count, size = len(sparse.views), config.global_views
-    focal = count <= size and np.isfinite(config.focal_tolerance)
+    lens = count <= size and np.isfinite(config.lens_tolerance)
     for _ in range(2):
         free_scales(sparse, config)
         for first in range(0, count, size):
@@ -50,11 +53,11 @@ def adjust_all(sparse: CornerMap, config: OdometryConfig) -> float:
             if first == 0:
                 fixed, free = np.append(fixed, free[0]), free[1:]
             views = np.concatenate([fixed, free])
-            focal = _adjust(
-                sparse, config, views, len(fixed), ids, config.global_iterations, config.global_prior, focal, 1e-6
+            lens = _adjust(
+                sparse, config, views, len(fixed), ids, config.global_iterations, config.global_prior, lens, 1e-6
             )
-            if not focal:
-                sparse.intrinsics = sparse.stated
+            if not lens:
+                sparse.intrinsics, sparse.distortion = sparse.stated, 0.0
     return sparse.intrinsics.fx / sparse.stated.fx
 
 
@@ -80,22 +83,30 @@ def _sharing(sparse: CornerMap, views: NDArray[np.int64], ids: NDArray[np.int64]
 
 def _adjust(
     sparse: CornerMap, config: OdometryConfig, views: NDArray[np.int64], fixed: int, ids: NDArray[np.int64],
-    iterations: int, prior: float, focal: bool = False, tolerance: float = 1e-5,
+    iterations: int, prior: float, lens: bool = False, tolerance: float = 1e-5,
 ) -> bool:  # fmt: skip
-    """Bundle adjustment of some views; whether it found another focal length, sure and far from the stated one."""
+    """Bundle adjustment of some views; whether it found another lens, sure and far from the stated one."""
     problem, used = problem_of(sparse, views, fixed, ids, prior)
     if not len(used):
         return False
-    solution = bundle.solve(problem, iterations, focal=focal, tolerance=tolerance)
+    solution = bundle.solve(problem, iterations, lens=lens, tolerance=tolerance)
     sparse.points[used] = solution.points
     for n, v in enumerate(views):
         sparse.views[v].T_cam_world = solution.T_cam_world[n]
-    if focal:
-        K = sparse.intrinsics
+    if lens:
+        K, sparse.distortion = sparse.intrinsics, solution.distortion
         sparse.intrinsics = K._replace(fx=K.fx * solution.focal_factor, fy=K.fy * solution.focal_factor)
     _drop_outliers(sparse, views)
-    change = abs(np.log(sparse.intrinsics.fx / sparse.stated.fx))
-    return bool(focal and change > config.focal_tolerance and solution.focal_sd < FOCAL_SD)
+    return lens and _believed(sparse, solution, config.lens_tolerance)
+
+
+def _believed(sparse: CornerMap, solution: bundle.Solution, tolerance: float) -> bool:
+    """Whether a lens is sure, and its focal length or its distortion at the corner of the picture is news."""
+    K = sparse.intrinsics
+    corner = (K.cx / K.fx) ** 2 + (K.cy / K.fy) ** 2  # a squared radius: k1 times it is the share
+    focal, bent = abs(np.log(K.fx / sparse.stated.fx)), abs(solution.distortion) * corner
+    sure = solution.focal_sd < LENS_SD and solution.distortion_sd * corner < LENS_SD
+    return bool(sure and max(focal, bent) > tolerance)
 
 
 def problem_of(
@@ -129,15 +140,16 @@ def problem_of(
     )  # fmt: skip
     T = np.array([p.T_cam_world for p in parts])
     free = np.arange(len(views)) >= fixed
-    return bundle.Problem(T, free, sparse.points[used], observations, sparse.intrinsics), used
+    return bundle.Problem(T, free, sparse.points[used], observations, sparse.intrinsics, sparse.distortion), used
 
 
 def _drop_outliers(sparse: CornerMap, views: NDArray[np.int64]) -> None:
     """Forget observations that no longer fit."""
     for v in views:
         view = sparse.views[v]
-        errors = bundle.reprojection_errors(view.T_cam_world, sparse.points[view.ids], view.pixels, sparse.intrinsics)
+        errors = bundle.reprojection_errors(
+            view.T_cam_world, sparse.points[view.ids], view.pixels, sparse.intrinsics, sparse.distortion
+        )
         keep = ~sparse.known[view.ids] | (errors < OUTLIER_PX)
         if not keep.all():
-            view.ids, view.pixels = view.ids[keep], view.pixels[keep]
-            view.log_depth, view.depth_weight = view.log_depth[keep], view.depth_weight[keep]
+            view.forget_but(keep)

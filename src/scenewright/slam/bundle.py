@@ -3,7 +3,7 @@
 The classical problem (Triggs 2000): minimise the Huber-weighted reprojection error, in pixels, over camera poses and
 points, by Levenberg-Marquardt on the Schur complement of the points. Two terms are ours: an observation may also carry
 the network's depth, as a residual of log depth, which gives points without parallax a place and the whole its scale;
-and the focal length may be a common unknown.
+and the lens, its focal length and radial distortion (Brown 1971), may be a common unknown.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ LEAST_SD_PX = 0.15
 """No pixel counts as surer in what is said about the result: what is left of the errors of corners that fit better than
 that (interpolation, lens) is common to many, which does not average out.
 """
+DISTORTION_SD = 0.1
+"""Of the distortion k1 before anything is seen: it keeps a film that says nothing of its lens from inventing one."""
 
 
 class Observations(NamedTuple):
@@ -54,6 +56,7 @@ class Problem:
         points: (P, 3) float64, world.
         observations: see `Observations`.
         intrinsics: of all views.
+        distortion: of their lens: a ray (a, b, 1) is seen at f (1 + k1 (a^2 + b^2)) (a, b) from the principal point.
     """
 
     T_cam_world: Array
@@ -61,29 +64,33 @@ class Problem:
     points: Array
     observations: Observations
     intrinsics: Intrinsics
+    distortion: float = 0.0
 
 
 class Solution(NamedTuple):
-    """What came out: poses (V, 3, 4), points (P, 3), factor on the focal lengths and the standard deviation of its log
-    (0 where it was held), cost before and after.
+    """What came out: poses (V, 3, 4), points (P, 3), factor on the focal lengths and distortion k1, the standard
+    deviations of that factor's log and of k1 (0 where the lens was held), cost before and after.
     """
 
     T_cam_world: Array
     points: Array
     focal_factor: float
+    distortion: float
     focal_sd: float
+    distortion_sd: float
     cost_before: float
     cost_after: float
 
 
 @njit(cache=True, nogil=True)
-def _residual(T, X, u, v, fx, fy, cx, cy):  # type: ignore[no-untyped-def]
+def _residual(T, X, u, v, fx, fy, cx, cy, k1):  # type: ignore[no-untyped-def]
     x = T[0, 0] * X[0] + T[0, 1] * X[1] + T[0, 2] * X[2] + T[0, 3]
     y = T[1, 0] * X[0] + T[1, 1] * X[1] + T[1, 2] * X[2] + T[1, 3]
     z = T[2, 0] * X[0] + T[2, 1] * X[1] + T[2, 2] * X[2] + T[2, 3]
     if z < 1e-3:
         return x, y, z, 0.0, 0.0
-    return x, y, z, fx * x / z + cx - u, fy * y / z + cy - v
+    d = 1 + k1 * (x * x + y * y) / (z * z)
+    return x, y, z, fx * x / z * d + cx - u, fy * y / z * d + cy - v
 
 
 @njit(cache=True, nogil=True)
@@ -95,10 +102,10 @@ def _huber(norm, delta):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _cost(T, X, view, point, pixel, log_depth, depth_weight, fx, fy, cx, cy, delta):  # type: ignore[no-untyped-def]
+def _cost(T, X, view, point, pixel, log_depth, depth_weight, fx, fy, cx, cy, k1, delta):  # type: ignore[no-untyped-def]
     total = 0.0
     for m in range(view.shape[0]):
-        _, _, z, ru, rv = _residual(T[view[m]], X[point[m]], pixel[m, 0], pixel[m, 1], fx, fy, cx, cy)
+        _, _, z, ru, rv = _residual(T[view[m]], X[point[m]], pixel[m, 0], pixel[m, 1], fx, fy, cx, cy, k1)
         if z < 1e-3:
             total += 2 * delta * 100.0
             continue
@@ -109,19 +116,20 @@ def _cost(T, X, view, point, pixel, log_depth, depth_weight, fx, fy, cx, cy, del
 
 
 @njit(cache=True, nogil=True)
-def _jacobians(T, x, y, z, fx, fy, Jc, Jp):  # type: ignore[no-untyped-def]
+def _jacobians(T, x, y, z, fx, fy, k1, Jc, Jp):  # type: ignore[no-untyped-def]
     """Rows u, v, log z: Jc (3, 6) for the left twist of T, Jp (3, 3) for the point."""
     iz = 1 / z
     a, b = x * iz, y * iz
-    Jc[0, 0], Jc[0, 1], Jc[0, 2] = fx * iz, 0.0, -fx * a * iz
-    Jc[0, 3], Jc[0, 4], Jc[0, 5] = -fx * a * b, fx * (1 + a * a), -fx * b
-    Jc[1, 0], Jc[1, 1], Jc[1, 2] = 0.0, fy * iz, -fy * b * iz
-    Jc[1, 3], Jc[1, 4], Jc[1, 5] = -fy * (1 + b * b), fy * a * b, fy * a
+    d = 1 + k1 * (a * a + b * b)
+    ua, ub, va, vb = fx * (d + 2 * k1 * a * a), fx * 2 * k1 * a * b, fy * 2 * k1 * a * b, fy * (d + 2 * k1 * b * b)
+    for k, p, q in ((0, ua, ub), (1, va, vb)):  # by a and b, which move by (1, 0, -a) / z and (0, 1, -b) / z
+        Jc[k, 0], Jc[k, 1], Jc[k, 2] = p * iz, q * iz, -(p * a + q * b) * iz
+        Jc[k, 3], Jc[k, 4], Jc[k, 5] = -p * a * b - q * (1 + b * b), p * (1 + a * a) + q * a * b, q * a - p * b
     Jc[2, 0], Jc[2, 1], Jc[2, 2] = 0.0, 0.0, iz
     Jc[2, 3], Jc[2, 4], Jc[2, 5] = b, -a, 0.0
     for k in range(3):
-        Jp[0, k] = Jc[0, 0] * T[0, k] + Jc[0, 2] * T[2, k]
-        Jp[1, k] = Jc[1, 1] * T[1, k] + Jc[1, 2] * T[2, k]
+        Jp[0, k] = Jc[0, 0] * T[0, k] + Jc[0, 1] * T[1, k] + Jc[0, 2] * T[2, k]
+        Jp[1, k] = Jc[1, 0] * T[0, k] + Jc[1, 1] * T[1, k] + Jc[1, 2] * T[2, k]
         Jp[2, k] = iz * T[2, k]
 
 
@@ -143,9 +151,11 @@ def _invert3(A, B):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _whiten(T, X, u, v, log_depth, depth_weight, fx, fy, cx, cy, delta, Jc, Jp, Jf, r, w):  # type: ignore[no-untyped-def]
+def _whiten(  # type: ignore[no-untyped-def]
+    T, X, u, v, log_depth, depth_weight, fx, fy, cx, cy, k1, delta, Jc, Jp, Jl, r, w
+):
     """Residuals r (u, v, log z), their weights w and Jacobians of one observation; False behind the camera."""
-    x, y, z, r[0], r[1] = _residual(T, X, u, v, fx, fy, cx, cy)
+    x, y, z, r[0], r[1] = _residual(T, X, u, v, fx, fy, cx, cy, k1)
     if z < 1e-3:
         return False
     w[0] = w[1] = _huber(np.sqrt(r[0] * r[0] + r[1] * r[1]), delta)[1]
@@ -153,15 +163,17 @@ def _whiten(T, X, u, v, log_depth, depth_weight, fx, fy, cx, cy, delta, Jc, Jp, 
     if depth_weight > 0:
         r[2] = np.log(z) - log_depth
         w[2] = _huber(abs(depth_weight * r[2]), 2.0)[1] * depth_weight * depth_weight
-    _jacobians(T, x, y, z, fx, fy, Jc, Jp)
-    Jf[0], Jf[1] = fx * x / z, fy * y / z
+    _jacobians(T, x, y, z, fx, fy, k1, Jc, Jp)
+    square = (x * x + y * y) / (z * z)
+    for k, fa in ((0, fx * x / z), (1, fy * y / z)):
+        Jl[k, 0], Jl[k, 1] = fa * (1 + k1 * square), fa * square
     return True
 
 
 @njit(cache=True, nogil=True)
-def _add_view(s, wk, Jc, Jp, jf, rk, focal, S, b, W):  # type: ignore[no-untyped-def]
+def _add_view(s, wk, Jc, Jp, jl, rk, lens, S, b, W):  # type: ignore[no-untyped-def]
     """One residual row's share of a free view's blocks."""
-    n = S.shape[0] - 1
+    n = S.shape[0] - 2
     for i in range(6):
         wJ = wk * Jc[i]
         b[6 * s + i] -= wJ * rk
@@ -169,35 +181,40 @@ def _add_view(s, wk, Jc, Jp, jf, rk, focal, S, b, W):  # type: ignore[no-untyped
             S[6 * s + i, 6 * s + j] += wJ * Jc[j]
         for j in range(3):
             W[i, j] += wJ * Jp[j]
-        if focal:
-            S[n, 6 * s + i] += wJ * jf
+        if lens:
+            for g in range(2):
+                S[n + g, 6 * s + i] += wJ * jl[g]
 
 
 @njit(cache=True, nogil=True)
-def _add_point(wk, Jp, jf, rk, focal, S, b, H, F, bp):  # type: ignore[no-untyped-def]
-    """One residual row's share of its point's blocks and of the focal length's."""
-    n = S.shape[0] - 1
+def _add_point(wk, Jp, jl, rk, lens, S, b, H, F, bp):  # type: ignore[no-untyped-def]
+    """One residual row's share of its point's blocks and of the lens's."""
+    n = S.shape[0] - 2
     for i in range(3):
         bp[i] -= wk * Jp[i] * rk
         for j in range(3):
             H[i, j] += wk * Jp[i] * Jp[j]
-    if focal:
-        S[n, n] += wk * jf * jf
-        b[n] -= wk * jf * rk
-        for i in range(3):
-            F[i] += wk * jf * Jp[i]
+    if lens:
+        for g in range(2):
+            b[n + g] -= wk * jl[g] * rk
+            for h in range(g + 1):
+                S[n + g, n + h] += wk * jl[g] * jl[h]
+            for i in range(3):
+                F[g, i] += wk * jl[g] * Jp[i]
 
 
 @njit(cache=True, nogil=True)
-def _eliminate(slots, first, W, F, Hinv, bp, focal, S, b):  # type: ignore[no-untyped-def]
+def _eliminate(slots, first, W, F, Hinv, bp, lens, S, b):  # type: ignore[no-untyped-def]
     """Subtract one point from the reduced system. slots: of its observations, which begin at row `first` of W."""
-    n = S.shape[0] - 1
+    n = S.shape[0] - 2
     WH = np.empty((6, 3))
-    if focal:
-        for i in range(3):
-            FH = Hinv[i, 0] * F[0] + Hinv[i, 1] * F[1] + Hinv[i, 2] * F[2]
-            S[n, n] -= FH * F[i]
-            b[n] -= FH * bp[i]
+    if lens:
+        for g in range(2):
+            for i in range(3):
+                FH = Hinv[i, 0] * F[g, 0] + Hinv[i, 1] * F[g, 1] + Hinv[i, 2] * F[g, 2]
+                b[n + g] -= FH * bp[i]
+                for h in range(g + 1):
+                    S[n + g, n + h] -= FH * F[h, i]
     for m in range(len(slots)):
         s = slots[m]
         if s < 0:
@@ -207,9 +224,9 @@ def _eliminate(slots, first, W, F, Hinv, bp, focal, S, b):  # type: ignore[no-un
             for j in range(3):
                 WH[i, j] = Wm[i, 0] * Hinv[0, j] + Wm[i, 1] * Hinv[1, j] + Wm[i, 2] * Hinv[2, j]
             b[6 * s + i] -= WH[i, 0] * bp[0] + WH[i, 1] * bp[1] + WH[i, 2] * bp[2]
-            if focal:
-                f = WH[i, 0] * F[0] + WH[i, 1] * F[1] + WH[i, 2] * F[2]
-                S[n, 6 * s + i] -= f
+            if lens:
+                for g in range(2):
+                    S[n + g, 6 * s + i] -= WH[i, 0] * F[g, 0] + WH[i, 1] * F[g, 1] + WH[i, 2] * F[g, 2]
         for o in range(len(slots)):
             q = slots[o]
             if q < 0 or q > s:
@@ -222,43 +239,47 @@ def _eliminate(slots, first, W, F, Hinv, bp, focal, S, b):  # type: ignore[no-un
 
 @njit(cache=True, nogil=True)
 def _reduce(  # type: ignore[no-untyped-def]
-    T, slot, X, start, view, pixel, log_depth, depth_weight, fx, fy, cx, cy, delta, damping, focal, S, b, W, F, Hinv, bp
-):
-    """Build the Schur complement S (lower triangle), b over free views (6 each, by `slot`) and the log focal length.
+    T, slot, X, start, view, pixel, log_depth, depth_weight, fx, fy, cx, cy, k1, delta, damping, lens, S, b, W, F, Hinv,
+    bp
+):  # fmt: skip
+    """Build the Schur complement S (lower triangle), b over free views (6 each, by `slot`), log focal length and k1.
 
-    start: (P + 1,) first observation of every point. Kept for the points' own step: W (M, 6, 3), F (P, 3), bp, which
+    start: (P + 1,) first observation of every point. Kept for the points' own step: W (M, 6, 3), F (P, 2, 3), bp, which
     begin as zeros, and Hinv (P, 3, 3).
     """
-    Jc, Jp, Jf = np.empty((3, 6)), np.empty((3, 3)), np.zeros(3)
+    Jc, Jp, Jl = np.empty((3, 6)), np.empty((3, 3)), np.zeros((3, 2))
     r, w = np.empty(3), np.empty(3)
     for p in range(X.shape[0]):
         H = np.zeros((3, 3))
         for m in range(start[p], start[p + 1]):
             u, v = pixel[m, 0], pixel[m, 1]
             if not _whiten(
-                T[view[m]], X[p], u, v, log_depth[m], depth_weight[m], fx, fy, cx, cy, delta, Jc, Jp, Jf, r, w
+                T[view[m]], X[p], u, v, log_depth[m], depth_weight[m], fx, fy, cx, cy, k1, delta, Jc, Jp, Jl, r, w
             ):
                 continue
             for k in range(3):
                 if w[k] > 0:
-                    _add_point(w[k], Jp[k], Jf[k], r[k], focal, S, b, H, F[p], bp[p])
+                    _add_point(w[k], Jp[k], Jl[k], r[k], lens, S, b, H, F[p], bp[p])
                     if slot[view[m]] >= 0:
-                        _add_view(slot[view[m]], w[k], Jc[k], Jp[k], Jf[k], r[k], focal, S, b, W[m])
+                        _add_view(slot[view[m]], w[k], Jc[k], Jp[k], Jl[k], r[k], lens, S, b, W[m])
         for i in range(3):
             H[i, i] = H[i, i] * (1 + damping) + 1e-9
         _invert3(H, Hinv[p])
+    if lens:
+        S[S.shape[0] - 1, S.shape[0] - 1] += DISTORTION_SD**-2
+        b[S.shape[0] - 1] -= DISTORTION_SD**-2 * k1
     for i in range(S.shape[0]):
         S[i, i] += damping * S[i, i] + 1e-9
     for p in range(X.shape[0]):
-        _eliminate(slot[view[start[p] : start[p + 1]]], start[p], W, F[p], Hinv[p], bp[p], focal, S, b)
+        _eliminate(slot[view[start[p] : start[p + 1]]], start[p], W, F[p], Hinv[p], bp[p], lens, S, b)
 
 
 @njit(cache=True, nogil=True)
 def _move_points(X, start, view, slot, W, F, Hinv, bp, step, out):  # type: ignore[no-untyped-def]
-    rhs, focal = np.empty(3), step.shape[0] - 1
+    rhs, lens = np.empty(3), step.shape[0] - 2
     for p in range(X.shape[0]):
         for j in range(3):
-            rhs[j] = bp[p, j] - F[p, j] * step[focal]
+            rhs[j] = bp[p, j] - F[p, 0, j] * step[lens] - F[p, 1, j] * step[lens + 1]
         for m in range(start[p], start[p + 1]):
             s = slot[view[m]]
             if s >= 0:
@@ -303,22 +324,23 @@ def _moved(T: Array, slot: NDArray[np.int64], step: Array) -> Array:
 
 
 class _State(NamedTuple):
-    """Where the iteration stands: poses, points, factor on the focal lengths."""
+    """Where the iteration stands: poses, points, factor on the focal lengths, distortion."""
 
     T_cam_world: Array
     points: Array
     factor: float
+    distortion: float
 
 
 def _stepped(now: _State, slot: NDArray[np.int64], step: Array, points: Array, share: float) -> _State:
-    """A share of the way along a step of the views and the focal length, and towards the points' new places."""
+    """A share of the way along a step of the views and the lens, and towards the points' new places."""
     T = _moved(now.T_cam_world, slot, share * step)
-    factor = now.factor * float(np.exp(share * step[-1]))
-    return _State(T, now.points + share * (points - now.points), factor)
+    factor, distortion = now.factor * float(np.exp(share * step[-2])), now.distortion + share * float(step[-1])
+    return _State(T, now.points + share * (points - now.points), factor, distortion)
 
 
 def solve(
-    problem: Problem, iterations: int = 10, huber_px: float = 1.5, focal: bool = False, tolerance: float = 1e-5
+    problem: Problem, iterations: int = 10, huber_px: float = 1.5, lens: bool = False, tolerance: float = 1e-5
 ) -> Solution:
     """Levenberg-Marquardt with a search along each step; deterministic, about 5 ms an iteration for 10 free views and
     500 points.
@@ -327,19 +349,21 @@ def solve(
     that one bad point makes fail lead there slowly.
 
     Args:
-        focal: also estimate a common factor on fx and fy.
+        lens: also estimate a common factor on fx and fy, and the distortion.
         tolerance: share of the cost that a step must take away for another one to follow.
     """
     o, K = problem.observations, problem.intrinsics
     slot = np.where(problem.free, np.cumsum(problem.free) - 1, -1)
     start = np.searchsorted(o.point, np.arange(len(problem.points) + 1))
-    size, M, P = 6 * int(problem.free.sum()) + 1, len(o.view), len(problem.points)
-    W, F, Hinv, bp = np.zeros((M, 6, 3)), np.zeros((P, 3)), np.zeros((P, 3, 3)), np.zeros((P, 3))
+    size, M, P = 6 * int(problem.free.sum()) + 2, len(o.view), len(problem.points)
+    W, F, Hinv, bp = np.zeros((M, 6, 3)), np.zeros((P, 2, 3)), np.zeros((P, 3, 3)), np.zeros((P, 3))
 
     def cost_of(s: _State) -> float:
-        return float(_cost(s.T_cam_world, s.points, *o, K.fx * s.factor, K.fy * s.factor, K.cx, K.cy, huber_px))
+        fx, fy = K.fx * s.factor, K.fy * s.factor
+        seen = float(_cost(s.T_cam_world, s.points, *o, fx, fy, K.cx, K.cy, s.distortion, huber_px))
+        return seen + (s.distortion / DISTORTION_SD) ** 2
 
-    now, damping = _State(problem.T_cam_world.copy(), problem.points.copy(), 1.0), 1e-4
+    now, damping = _State(problem.T_cam_world.copy(), problem.points.copy(), 1.0, problem.distortion), 1e-4
     before = cost = cost_of(now)
 
     def reduced(damping: float) -> tuple[Array, Array]:
@@ -349,7 +373,7 @@ def solve(
         fx, fy = K.fx * now.factor, K.fy * now.factor
         _reduce(
             now.T_cam_world, slot, now.points, start, o.view, o.pixel, o.log_depth, o.depth_weight, fx, fy, K.cx, K.cy,
-            huber_px, damping, focal, S, b, W, F, Hinv, bp,
+            now.distortion, huber_px, damping, lens, S, b, W, F, Hinv, bp,
         )  # fmt: skip
         return S, b
 
@@ -367,12 +391,14 @@ def solve(
         now, cost, damping = new, reached, max(damping / 5, 1e-7)
         if converged:
             break
-    sd = 0.0
-    if focal:  # the last unknown's variance is the last element of the inverse, in units of the residuals' variance
-        last = np.append(np.zeros(size - 1), 1.0)
+    sd = np.zeros(2)
+    if lens:  # the last unknowns' variances are the last of the inverse, in units of the residuals' variance
         variance = max(cost / max(2 * M, 1), LEAST_SD_PX**2)
-        sd = float(np.sqrt(solve_lower(reduced(1e-9)[0], last)[-1] * variance))
-    return Solution(now.T_cam_world, now.points, now.factor, sd, before, cost)
+        last = np.diag(solve_lower(reduced(1e-9)[0], np.eye(size)[:, -2:])[-2:])
+        sd = np.where(last > 0, np.sqrt(np.maximum(last, 0) * variance), np.inf)
+    return Solution(
+        now.T_cam_world, now.points, now.factor, now.distortion, float(sd[0]), float(sd[1]), before, cost
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -402,11 +428,11 @@ def _normal_equations(T, X, pixel, fx, fy, cx, cy, delta, Jc, Jp, H, b):  # type
         for j in range(6):
             H[i, j] = 1e-6 if i == j else 0.0
     for m in range(X.shape[0]):
-        x, y, z, ru, rv = _residual(T, X[m], pixel[m, 0], pixel[m, 1], fx, fy, cx, cy)
+        x, y, z, ru, rv = _residual(T, X[m], pixel[m, 0], pixel[m, 1], fx, fy, cx, cy, 0.0)
         if z < 1e-3:
             continue
         w = 1.0 / (1.0 + (ru * ru + rv * rv) / (delta * delta)) ** 2
-        _jacobians(T, x, y, z, fx, fy, Jc, Jp)
+        _jacobians(T, x, y, z, fx, fy, 0.0, Jc, Jp)
         for i in range(6):
             b[i] -= w * (Jc[0, i] * ru + Jc[1, i] * rv)
             for j in range(6):
@@ -462,14 +488,18 @@ def pose_information(T_cam_world: Array, points: Array, pixels: Array, intrinsic
     return H
 
 
-def reprojection_errors(T_cam_world: Array, points: Array, pixels: Array, intrinsics: Intrinsics) -> Array:
+def reprojection_errors(
+    T_cam_world: Array, points: Array, pixels: Array, intrinsics: Intrinsics, distortion: float = 0.0
+) -> Array:
     """Distances in pixels (N,) of projected points (N, 3) from pixels (N, 2); infinite behind the camera.
 
-    T_cam_world is (3, 4), or (N, 3, 4) with one view per point.
+    T_cam_world is (3, 4), or (N, 3, 4) with one view per point; for `distortion` see `Problem`.
     """
     R, t = T_cam_world[..., :3, :3], T_cam_world[..., :3, 3]
     camera = np.einsum("...ij,...j->...i", R, points) + t
     z = np.where(camera[..., 2] > 1e-3, camera[..., 2], np.nan)
-    u = intrinsics.fx * camera[..., 0] / z + intrinsics.cx - pixels[..., 0]
-    v = intrinsics.fy * camera[..., 1] / z + intrinsics.cy - pixels[..., 1]
+    a, b = camera[..., 0] / z, camera[..., 1] / z
+    d = 1 + distortion * (a * a + b * b)
+    u = intrinsics.fx * a * d + intrinsics.cx - pixels[..., 0]
+    v = intrinsics.fy * b * d + intrinsics.cy - pixels[..., 1]
     return np.nan_to_num(np.hypot(u, v), nan=np.inf)

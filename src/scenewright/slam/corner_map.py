@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenewright.slam import bundle, rigid
 from scenewright.slam.image import Intrinsics
+from scenewright.slam.lens import Lens
 
 Array = NDArray[np.float64]
 OUTLIER_PX = 3.0
@@ -34,18 +36,38 @@ class View:
     depth_weight: Array
     independent: bool = False
 
+    def forget_but(self, keep: NDArray[np.bool_], pixels: Array | None = None) -> None:
+        """Keep some of the observations (N,), at other pixels (N, 2) where given."""
+        self.ids, self.pixels = self.ids[keep], (self.pixels if pixels is None else pixels)[keep]
+        self.log_depth, self.depth_weight = self.log_depth[keep], self.depth_weight[keep]
+
+
+class Tracks(NamedTuple):
+    """M observations of new points, sorted by point: track (M,) int64 from 0 on, view (M,), pixel (M, 2) float64."""
+
+    track: NDArray[np.int64]
+    view: NDArray[np.int64]
+    pixel: Array
+
+    def only(self, chosen: NDArray[np.bool_]) -> Tracks:
+        """Those of some of the points (N,), numbered anew."""
+        keep = chosen[self.track]
+        return Tracks((np.cumsum(chosen) - 1)[self.track[keep]], self.view[keep], self.pixel[keep])
+
 
 class CornerMap:
     """Points, and the views that see them.
 
     Args:
-        stated: intrinsics as they were given; `intrinsics` is what the whole map made of them.
+        stated: intrinsics as they were given; `intrinsics` is what the whole map made of them, and `distortion` the
+            radial one that it found in the pixels, see `bundle.Problem`.
         views: in order of time.
         points: (P, 3) float64, world. known: (P,) bool, which have a place.
     """
 
     def __init__(self, stated: Intrinsics) -> None:
         self.stated = self.intrinsics = stated
+        self.distortion = 0.0
         self.views: list[View] = []
         self.points = np.zeros((0, 3))
         self.known = np.zeros(0, bool)
@@ -61,6 +83,27 @@ class CornerMap:
         z = self.depths_in(view)
         keep = self.known[view.ids] & (seen[view.ids] >= least_views) & (z > 0.05)
         return view.pixels[keep], z[keep]
+
+    def add(self, tracks: Tracks, points: Array) -> None:
+        """Take in points (N, 3) and where views see them. They have no looks: the odometry does not meet them again."""
+        first = len(self.points)
+        self.points = np.concatenate([self.points, points])
+        self.known = np.concatenate([self.known, np.ones(len(points), bool)])
+        for number in np.unique(tracks.view):
+            view, mine = self.views[number], tracks.view == number
+            none = np.zeros(int(mine.sum()))
+            view.ids = np.concatenate([view.ids, first + tracks.track[mine]])
+            view.pixels = np.concatenate([view.pixels, tracks.pixel[mine]])
+            view.log_depth = np.concatenate([view.log_depth, none])
+            view.depth_weight = np.concatenate([view.depth_weight, none])
+
+    def straighten(self, lens: Lens) -> None:
+        """Take the distortion out of all pixels; what then lies outside the picture is forgotten."""
+        last = np.array([lens.camera.width - 1, lens.camera.height - 1])
+        for view in self.views:
+            pixels = lens.pixels(view.pixels)
+            view.forget_but(np.asarray(((pixels >= 0) & (pixels <= last)).all(1)), pixels)
+        self.distortion = 0.0
 
     def motion_covariance(self, first: int, last: int) -> Array:
         """(6, 6) of the motion between two views, in the axes of the last: translation in metres, rotation in radians.

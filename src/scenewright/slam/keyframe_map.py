@@ -9,10 +9,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from scenewright.slam import adjusting, finishing, joining, rigid, sweep
+from scenewright.slam import adjusting, finishing, joining, rigid, sweep, ties
 from scenewright.slam import image as pictures
 from scenewright.slam.config import SlamConfig
+from scenewright.slam.corner_map import CornerMap
 from scenewright.slam.features import FeatureSource, KeyframeIndex
+from scenewright.slam.lens import Lens
 from scenewright.slam.loops import LoopCloser
 from scenewright.slam.odometry import Odometry, Posed
 from scenewright.slam.pose_graph import GraphOptions
@@ -31,6 +33,7 @@ class KeyframeMap:
         keyframes, edges, entries: see `slam.types` and `slam.state`.
         view_of: the view of every keyframe.
         odometry: None where corners are switched off.
+        distortion: of the lens, which has been taken out of the keyframes; 0 before the end.
         features: by which places are found again; None = `features.SmallOrb`.
     """
 
@@ -43,6 +46,7 @@ class KeyframeMap:
         self.entries: list[Entry] = []
         self.view_of: list[int] = []
         self.odometry = Odometry(intrinsics, config.odometry, config.densify) if config.odometry.enabled else None
+        self.distortion = 0.0
         self.relocaliser = Relocaliser(KeyframeIndex(features))
         self._closer = LoopCloser(self.relocaliser.index)
 
@@ -185,14 +189,29 @@ class KeyframeMap:
         self.odometry.map.move(np.array([changes[k][0] for k in of_view]), np.array([changes[k][1] for k in of_view]))
 
     def adjust(self) -> float:
-        """Bundle adjustment over everything; the factor by which it put the focal lengths right, mostly 1."""
+        """Bundle adjustment over everything, keyframes far apart tied together; the factor by which it put the focal
+        lengths right, mostly 1. Where it found the lens to bend the pictures, it straightens them.
+        """
         if self.odometry is None or not self.config.odometry.global_iterations or len(self.odometry.map.views) < 2:
             return 1.0
-        factor = adjusting.adjust_all(self.odometry.map, self.config.odometry)
+        sparse = self.odometry.map
+        ties.tie(sparse, self.relocaliser.index, self.view_of, self.config.odometry.parallax_deg)
+        factor = adjusting.adjust_all(sparse, self.config.odometry)
         self.follow_views()
         if factor != 1.0:
             self._refocus(factor)
+        if sparse.distortion:
+            self._straighten(sparse)
         return factor
+
+    def _straighten(self, sparse: CornerMap) -> None:
+        """Every keyframe as a pinhole would have taken it, and described again."""
+        self.distortion = sparse.distortion
+        lens = Lens(self.keyframes[0].camera, self.distortion)
+        sparse.straighten(lens)
+        self.keyframes[:] = [lens.keyframe(keyframe) for keyframe in self.keyframes]
+        for keyframe in self.keyframes:
+            self.relocaliser.add(keyframe)
 
     def _refocus(self, factor: float) -> None:
         """Every keyframe seen through another lens: a network's depth grows with the focal length (eq. 5)."""

@@ -401,7 +401,7 @@ class CnnSlam:
         segments = len({k.segment for k in self.map.keyframes})
         return Reconstruction(
             self._bridged(results), self.map.keyframes, self.map.edges, self._source.scale, factor, segments,
-            focal_factor,
+            focal_factor, self.map.distortion,
         )  # fmt: skip
 
     def _bridged(self, results: list[FrameResult]) -> list[FrameResult]:

@@ -142,6 +142,7 @@ class Reconstruction:
         scale_factor: the one global factor that was applied (sheet J3).
         segments: number of map pieces left after joining.
         focal_factor: by which the whole map put the stated focal lengths right; 1 where they hold.
+        distortion: radial, of the lens (see `lens`), taken out of the keyframes; 0 where it was straight.
     """
 
     frames: list[FrameResult]
@@ -151,3 +152,4 @@ class Reconstruction:
     scale_factor: float
     segments: int
     focal_factor: float = 1.0
+    distortion: float = 0.0

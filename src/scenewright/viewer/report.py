@@ -315,10 +315,10 @@ def _readable(figure: SceneFigure) -> str:
 
 
 def _refocused(content: _Content) -> str:
-    factors = [f.value for f in content.report.figures if f.name == "focal_factor"]
-    if not factors or factors[0] is None or factors[0] == 1:
-        return ""
-    return f"; focal lengths times {factors[0]:.3f}, as the whole map asks for"
+    found = {f.name: f.value for f in content.report.figures if f.value is not None}
+    factor, distortion = found.get("focal_factor", 1), found.get("distortion", 0)
+    said = "" if factor == 1 else f"; focal lengths times {factor:.3f}, as the whole map asks for"
+    return said + (f"; a radial distortion of {distortion:.3f} taken out of the keyframes" if distortion else "")
 
 
 def _making(content: _Content) -> Html:

@@ -140,6 +140,9 @@ def test_reading_a_manifest_needs_no_torch() -> None:
 def test_manifests_of_before_times_were_told_apart_are_read() -> None:
     value = make_manifest().to_json()
     assert value.pop("times") == "source"
+    assert value.pop("distortion") == 0
+    bent = make_manifest(distortion=-0.04)
+    assert Manifest.parse(bent.to_json(), "bent") == bent
     assert Manifest.parse(value, "old").times == "source"
     nominal = make_manifest(times="nominal")
     assert Manifest.parse(nominal.to_json(), "new") == nominal

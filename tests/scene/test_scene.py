@@ -45,6 +45,16 @@ def test_the_folder_holds_nothing_but_products(made: Path) -> None:
         assert product.sha256 == sha256(made / product.path)
 
 
+def test_the_lens_that_took_the_frames_is_remembered(tmp_path: Path) -> None:
+    with Scene.create(tmp_path / "out", make_manifest()) as scene:
+        assert scene.lens.distortion is None
+        scene.describe(distortion=-0.04)
+        assert scene.lens.distortion is not None
+        assert scene.lens.distortion.tolist() == pytest.approx([-0.04, 0, 0, 0])
+        assert scene.camera.distortion is None
+        assert scene.lens.numbers == scene.camera.numbers
+
+
 def test_scenes_without_a_common_camera(tmp_path: Path) -> None:
     with Scene.create(tmp_path / "out", make_manifest(camera=None)) as scene, pytest.raises(InputError, match="camera"):
         _ = scene.camera

@@ -16,8 +16,10 @@ from scenewright.errors import FormatError, InputError
 from scenewright.geometry.camera import Camera
 from scenewright.pipelines.sources import choose_features
 from scenewright.slam import adjusting, state
-from scenewright.slam.config import KeyframeConfig, RecoveryConfig, SlamConfig
+from scenewright.slam.config import KeyframeConfig, OdometryConfig, RecoveryConfig, SlamConfig
+from scenewright.slam.corner_map import CornerMap
 from scenewright.slam.evaluate import trajectory_figures
+from scenewright.slam.lens import Lens
 from scenewright.slam.odometry import Odometry
 from scenewright.slam.relocalise import Relocaliser
 from scenewright.slam.sources import GivenPoses, MethodDepth, SensorDepth, Worker
@@ -143,6 +145,26 @@ def test_keyframes_see_through_the_lens_that_the_map_found(
         np.testing.assert_allclose(k.depth_network_m, 0.9 * other.depth_network_m, rtol=1e-5)
     sensed = run(frames, CnnSlam(CAMERA, SensorDepth(depths.__getitem__)))
     np.testing.assert_allclose(sensed.keyframes[0].depth_network_m, depths[0], rtol=1e-5)  # which knows no lens
+
+
+def test_keyframes_are_straightened_where_the_map_shows_that_the_lens_bends(
+    clip: tuple, plain: Reconstruction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, depths = clip
+
+    def found(sparse: CornerMap, config: OdometryConfig) -> float:
+        sparse.distortion = -0.1
+        return 1.0
+
+    monkeypatch.setattr(adjusting, "adjust_all", found)
+    slam = CnnSlam(CAMERA, NoisyDepth(depths))
+    result = run(frames, slam)
+    assert (result.distortion, plain.distortion) == (-0.1, 0.0)
+    lens = Lens(CAMERA, -0.1)
+    for k, other in zip(result.keyframes, plain.keyframes, strict=True):
+        np.testing.assert_array_equal(k.image, lens.picture(other.image))
+        assert k.depth_m.shape == CAMERA.size
+    assert slam.map.relocaliser.index.keyframes[0] is result.keyframes[0], "and described again"
 
 
 def test_a_lost_camera_does_not_go_on_by_looks_alone(clip: tuple, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -258,6 +258,9 @@ def test_another_focal_length_is_said_aloud() -> None:
     for factor, said in ((0.944, True), (1.0, False)):
         page = build_page(room_report(figures=[SceneFigure("focal_factor", factor, "", "", "tracking")]))
         assert ("focal lengths times 0.944" in page) is said
+        assert "distortion of" not in page
+    page = build_page(room_report(figures=[SceneFigure("distortion", -0.0461, "", "", "tracking")]))
+    assert "a radial distortion of -0.046 taken out" in page
 
 
 def test_speeds_are_apart_from_the_time_to_compile() -> None:

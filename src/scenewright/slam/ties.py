@@ -8,7 +8,7 @@ elsewhere, which holds the map's shape, and shows what the lens does to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from scenewright.features.robust import epipolar_inliers
-from scenewright.slam import bundle
+from scenewright.slam import bundle, patches
+from scenewright.slam.config import OdometryConfig
 from scenewright.slam.corner_map import CornerMap, Tracks
-from scenewright.slam.features import KeyframeIndex
+from scenewright.slam.features import KeyframeIndex, to_grey
 
 Array = NDArray[np.float64]
 ALIKE = 12
@@ -30,17 +31,21 @@ REACH_PX = 12.0
 """How far a track may lie from its point before the map is adjusted: a drifted map is off by many pixels."""
 
 
-def tie(sparse: CornerMap, index: KeyframeIndex, view_of: Sequence[int], parallax_deg: float) -> int:
+def tie(sparse: CornerMap, index: KeyframeIndex, view_of: Sequence[int], config: OdometryConfig) -> int:
     """Add the tracks of features through keyframes to a map; how many.
 
     Args:
         index: of the keyframes, of which those of one piece of map are matched. view_of: the view of each, by id.
-        parallax_deg: least angle between the rays of a point.
+        config: how alike the looks of a point must be, and how great the least angle between its rays.
     """
     tracks = tracks_of(index, view_of)
-    points, good = intersections(sparse, tracks, parallax_deg)
-    sparse.add(tracks.only(good), points[good])
-    return int(good.sum())
+    points, good = intersections(sparse, tracks, config.parallax_deg)
+    tracks, points = tracks.only(good), points[good]
+    pictures = {view_of[id]: to_grey(keyframe.image) for id, keyframe in index.keyframes.items()}
+    tracks = placed(sparse, tracks, points, pictures, config)
+    again = np.bincount(tracks.track, minlength=len(points)) > 1
+    sparse.add(tracks.only(again), points[again])
+    return int(again.sum())
 
 
 def tracks_of(index: KeyframeIndex, view_of: Sequence[int]) -> Tracks:
@@ -94,3 +99,32 @@ def intersections(sparse: CornerMap, tracks: Tracks, parallax_deg: float) -> tup
     np.maximum.at(worst, tracks.track, errors)
     wide = np.linalg.eigvalsh(A)[:, 0] > 1 - np.cos(np.radians(parallax_deg))
     return points, np.asarray((worst < REACH_PX) & wide)
+
+
+def placed(
+    sparse: CornerMap, tracks: Tracks, points: Array, pictures: Mapping[int, NDArray[np.uint8]], config: OdometryConfig
+) -> Tracks:
+    """Tracks with every point where its first look lies in the other views, without the sights that look otherwise.
+
+    A feature is found to half a pixel, or two where it is large; corners to a tenth, and features may be many more.
+
+    Args:
+        points: (N, 3). pictures: (H, W) grey, by view.
+    """
+    begin = np.flatnonzero(np.diff(tracks.track, prepend=-1))
+    view, first, pixel = tracks.view, tracks.view[begin], tracks.pixel.copy()
+    T = np.array([sparse.views[v].T_cam_world for v in first]).reshape(-1, 3, 4)
+    z = np.einsum("nj,nj->n", T[:, 2, :3], points) + T[:, 2, 3]
+    looks = np.zeros((len(begin), patches.SIDE, patches.SIDE), np.uint8)
+    for v in np.unique(first):
+        looks[first == v] = patches.cut(pictures[v], pixel[begin[first == v]])
+    keep = np.zeros(len(view), bool)
+    keep[begin] = True
+    for v in np.unique(np.delete(view, begin)):
+        rows = np.flatnonzero((view == v) & ~keep)
+        n = tracks.track[rows]
+        warp = patches.warps(T[n], sparse.views[v].T_cam_world, pixel[begin[n]], z[n], sparse.intrinsics)
+        found, likeness = patches.find(looks[n], pictures[v], pixel[rows], warp)
+        near = np.linalg.norm(found - pixel[rows], axis=1) < config.slide_px
+        pixel[rows], keep[rows] = found, near & (likeness > config.likeness)
+    return Tracks(tracks.track[keep], view[keep], pixel[keep])

@@ -232,7 +232,7 @@ def bend(odometry: Odometry, k1: float) -> None:
 
 
 def test_a_lens_that_bends_the_picture_is_found_and_a_straight_one_kept() -> None:
-    for k1, factor, expected in ((-0.12, 1.0, -0.12), (-0.06, 1.06, -0.06), (-0.01, 1.01, 0.0)):
+    for k1, factor, expected in ((-0.05, 1.0, -0.05), (-0.06, 1.06, -0.06), (-0.005, 1.01, 0.0)):
         odometry = around(K._replace(fx=factor * K.fx, fy=factor * K.fy), 60)
         bend(odometry, k1)
         found = adjust_all(odometry.map, odometry.config)

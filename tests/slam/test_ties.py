@@ -9,11 +9,14 @@ import torch
 from scenewright.features.task import Features, Matches
 from scenewright.geometry.camera import Camera
 from scenewright.slam import rigid
+from scenewright.slam.bundle import reprojection_errors
+from scenewright.slam.config import OdometryConfig
 from scenewright.slam.corner_map import CornerMap, Tracks, View
 from scenewright.slam.features import KeyframeIndex, Look
 from scenewright.slam.image import Intrinsics
 from scenewright.slam.ties import intersections, tie, tracks_of
 from scenewright.slam.types import Keyframe
+from slam_room import BoxRoom, look
 
 K = Intrinsics(260.0, 260.0, 159.5, 119.5)
 CAMERA = Camera.from_parameters(320, 240, *K)
@@ -55,10 +58,13 @@ def world(moved: float = 0.25, noise_px: float = 0.0) -> tuple[CornerMap, Keyfra
     return sparse, index, X
 
 
-def test_matched_features_become_points_seen_from_everywhere() -> None:
+def test_matched_features_become_points() -> None:
     sparse, index, X = world()
-    assert tie(sparse, index, [0, 1, 2], 1.0) == COUNT
-    np.testing.assert_allclose(sparse.points, X, atol=2e-3)
+    tracks = tracks_of(index, [0, 1, 2])
+    points, good = intersections(sparse, tracks, 1.0)
+    assert good.all()
+    np.testing.assert_allclose(points, X, atol=2e-3)
+    sparse.add(tracks, points)
     assert sparse.known.all()
     for view in sparse.views:
         assert view.ids.tolist() == list(range(COUNT))
@@ -66,12 +72,43 @@ def test_matched_features_become_points_seen_from_everywhere() -> None:
         assert not view.depth_weight.any()
 
 
+def test_real_features_are_placed_better_than_they_were_found() -> None:
+    room, sparse, index = BoxRoom(0), CornerMap(K), KeyframeIndex()
+    for n in range(4):
+        keyframe = room.keyframe(n, look(1.6 + 0.15 * n, 1.3, 0.9, -6 + 4 * n, 2), CAMERA)
+        index.add(keyframe)
+        T, none = rigid.inverse(keyframe.T_world_cam)[:3], np.zeros(0)
+        sparse.views.append(View(n, T, np.zeros(0, np.int64), np.zeros((0, 2)), none, none.copy()))
+
+    def errors(view: np.ndarray, pixel: np.ndarray, points: np.ndarray) -> np.ndarray:
+        T = np.array([sparse.views[v].T_cam_world for v in view])
+        return reprojection_errors(T, points, pixel, K)
+
+    tracks = tracks_of(index, [0, 1, 2, 3])
+    points, good = intersections(sparse, tracks, 1.0)
+    rough = tracks.only(good)
+    assert tie(sparse, index, [0, 1, 2, 3], OdometryConfig()) > 100
+    fine = Tracks(
+        np.concatenate([v.ids for v in sparse.views]), np.repeat(np.arange(4), [len(v.ids) for v in sparse.views]),
+        np.concatenate([v.pixels for v in sparse.views]),
+    )  # fmt: skip
+    fine = Tracks(*(column[np.argsort(fine.track, kind="stable")] for column in fine))
+    again, _ = intersections(sparse, fine, 1.0)
+    before = np.median(errors(rough.view, rough.pixel, points[good][rough.track]))
+    assert np.median(errors(fine.view, fine.pixel, again[fine.track])) < 0.4 * before
+    mine = fine.view == 0
+    x, y = np.rint(fine.pixel[mine]).astype(int).T
+    true = index.keyframes[0].depth_m[y, x]
+    z = again[fine.track[mine]] @ sparse.views[0].T_cam_world[2, :3] + sparse.views[0].T_cam_world[2, 3]
+    assert np.median(np.abs(z / true - 1)) < 0.01
+
+
 def test_pieces_that_are_not_joined_are_not_tied() -> None:
     sparse, index, _ = world()
     index.keyframes[2].segment = 1
     assert set(tracks_of(index, [0, 1, 2]).view.tolist()) == {0, 1}
     index.keyframes[1].segment = 2
-    assert tie(sparse, index, [0, 1, 2], 1.0) == 0
+    assert tie(sparse, index, [0, 1, 2], OdometryConfig()) == 0
     assert len(sparse.points) == 0
 
 
@@ -81,9 +118,9 @@ def test_a_track_holds_one_feature_of_a_keyframe() -> None:
     assert numbers is not None
     numbers = numbers.clone()
     numbers[1] = 0  # feature 1 of the second keyframe looks like point 0
-    look = index.looks[1]
-    features = Features(look.features.size, look.features.xy, look.features.score, descriptors=numbers)
-    index.looks[1] = Look(features, look.thumbnail)
+    seen = index.looks[1]
+    features = Features(seen.features.size, seen.features.xy, seen.features.score, descriptors=numbers)
+    index.looks[1] = Look(features, seen.thumbnail)
     tracks = tracks_of(index, [0, 1, 2])
     pairs = list(zip(tracks.track.tolist(), tracks.view.tolist()))
     assert len(set(pairs)) == len(pairs)

@@ -97,16 +97,16 @@ def _adjust(
         K, sparse.distortion = sparse.intrinsics, solution.distortion
         sparse.intrinsics = K._replace(fx=K.fx * solution.focal_factor, fy=K.fy * solution.focal_factor)
     _drop_outliers(sparse, views)
-    return lens and _believed(sparse, solution, config.lens_tolerance)
+    return lens and _believed(sparse, solution, config)
 
 
-def _believed(sparse: CornerMap, solution: bundle.Solution, tolerance: float) -> bool:
+def _believed(sparse: CornerMap, solution: bundle.Solution, config: OdometryConfig) -> bool:
     """Whether a lens is sure, and its focal length or its distortion at the corner of the picture is news."""
     K = sparse.intrinsics
     corner = (K.cx / K.fx) ** 2 + (K.cy / K.fy) ** 2  # a squared radius: k1 times it is the share
     focal, bent = abs(np.log(K.fx / sparse.stated.fx)), abs(solution.distortion) * corner
     sure = solution.focal_sd < LENS_SD and solution.distortion_sd * corner < LENS_SD
-    return bool(sure and max(focal, bent) > tolerance)
+    return bool(sure and (focal > config.lens_tolerance or bent > config.bend_tolerance))
 
 
 def problem_of(

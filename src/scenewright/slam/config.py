@@ -163,10 +163,11 @@ class OdometryConfig:
         global_iterations: of the bundle adjustment over the whole map at the end; 0 = none.
         global_views: views that it moves at once. global_prior: factor on a network's weight there,
             where only the shape of its depth counts, not its scale.
-        lens_tolerance: a lens whose focal length the whole map puts further than this (in logs) from the stated one, or
-            that bends the corner of the picture by a larger share, takes its place at the end; 0 where it was only
-            guessed, inf never. On walks with exact cameras and exact depth the map's own focal length is off by up to
-            1.8 %.
+        lens_tolerance: a lens whose focal length the whole map puts further than this (in logs) from the stated one
+            takes its place at the end; 0 where it was only guessed, inf never. On walks with exact cameras and exact
+            depth the map's own is off by up to 1.8 %.
+        bend_tolerance: so does one that moves the corner of the picture by a larger share of its distance from the
+            middle; the map knows that far better than the focal length.
     """
 
     enabled: bool = True
@@ -190,6 +191,7 @@ class OdometryConfig:
     global_views: int = 250
     global_prior: float = 0.1
     lens_tolerance: float = 0.03
+    bend_tolerance: float = 0.01
 
 
 @dataclass(frozen=True)

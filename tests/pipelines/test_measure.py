@@ -13,6 +13,7 @@ from scenewright.data.sequence import Frame
 from scenewright.geometry.camera import Camera
 from scenewright.pipelines import measure
 from scenewright.scene.records import SceneFigure
+from scenewright.slam.lens import Lens
 from scenewright.slam.types import FrameResult, Keyframe, Reconstruction, Status
 
 CAMERA = Camera.from_fov(8, 6, 60.0)
@@ -142,6 +143,16 @@ def test_truth_of_another_size_is_read_at_the_nearest_pixel() -> None:
     depth[:3] = 9  # would be wrong, but has no truth
     rows = measure.depth_rows([keyframe(0, depth, depth, np.ones(CAMERA.size, np.uint16))], Truths([truth]), {0: 0})
     assert by_name(rows)["pcd10_raw"] == pytest.approx(100)
+
+
+def test_truth_is_straightened_as_the_keyframes_were() -> None:
+    truth = np.full(CAMERA.size, 2.0, np.float32)
+    truth[:, : CAMERA.width // 6] = 9.0
+    straight = Lens(CAMERA, 0.6).values(truth)
+    frame = keyframe(0, straight, straight, np.ones(CAMERA.size, np.uint16))
+    bent, lost = (measure.depth_rows([frame], Truths([truth]), {0: 0}, k1) for k1 in (0.6, 0.0))
+    assert by_name(bent)["pcd10_raw"] == pytest.approx(100)
+    assert by_name(lost)["pcd10_raw"] < 100
 
 
 def test_stereo_that_saw_nothing_has_no_row() -> None:

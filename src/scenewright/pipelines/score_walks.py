@@ -111,7 +111,7 @@ def score_walk(slam: CnnSlam, twin: CnnSlam, sequence: Sequence, progress: Progr
         "path_m": t.path_m,
     }
     positions = {index: at for at, index in enumerate(frame_indices(sequence))}
-    rows = measure.depth_rows(closed.keyframes, sequence, positions)
+    rows = measure.depth_rows(closed.keyframes, sequence, positions, closed.distortion)
     wanted = ("pcd10_scaled", "pcd10_scaled_network")
     return figures | {row.name: float(row.value) for row in rows if row.name in wanted and row.value is not None}
 

@@ -15,6 +15,7 @@ from scenewright.slam.config import HypothesesConfig, OdometryConfig
 from scenewright.slam.corner_map import View
 from scenewright.slam.lens import Lens
 from scenewright.slam.odometry import Odometry, steadied
+from scenewright.slam.state import Motion
 from scenewright.slam.types import NetworkDepth
 from slam_room import BoxRoom, look
 
@@ -377,3 +378,11 @@ def test_fewer_corners_do_beside_a_prediction(views: list) -> None:
     assert alone is None
     assert beside is not None
     assert _error(beside.T_cam_world, views[2][0])[0] < 0.06
+
+
+def test_an_unknown_motion_has_no_say() -> None:
+    """At the start and after a loss nothing is known of how the camera moves, not that it stands still."""
+    motion = Motion()
+    assert motion.prediction_sd() is None
+    motion.velocity = rigid.exp(np.array([0.02, 0, 0, 0, 0.04, 0]))
+    np.testing.assert_allclose(motion.prediction_sd(), [0.02, 0.02, 0.02, 0.05, 0.05, 0.05])

@@ -119,7 +119,8 @@ class Motion:
 
     Args:
         position: frames pushed so far. T_frame_keyframe, exposure: of the last posed frame against the active keyframe.
-        velocity: T_frame_previous of the last two. energies, sharpness: of recent frames.
+        velocity: T_frame_previous of the last two; the identity where it is not known.
+        energies, sharpness: of recent frames.
         since_keyframe, since_pose: frames. lost_since_s: time of the first lost frame in a row, or None.
         segment: of the map piece being built.
     """
@@ -134,10 +135,12 @@ class Motion:
     lost_since_s: float | None = None
     segment: int = 0
 
-    def prediction_sd(self) -> Array:
+    def prediction_sd(self) -> Array | None:
         """(6,) by how much the next motion's twist may differ from the last one's, metres and radians: half of it and a
-        little, for hands are unsteady.
+        little, for hands are unsteady. None at the start and after a loss.
         """
+        if np.array_equal(self.velocity, np.eye(4)):
+            return None
         twist = rigid.log(rigid.orthonormalise(self.velocity))
         return np.repeat([0.01 + 0.5 * np.linalg.norm(twist[:3]), 0.03 + 0.5 * np.linalg.norm(twist[3:])], 3)
 

@@ -17,14 +17,13 @@ METHODS = {
     "focal-rooms": ("ddff", "MSE"),
     "stereo-rooms": ("monodepth", "AbsRel"),
     "roads": ("semi_supervised_depth", "AbsRel"),
-    "shapes": ("magicpoint", "objective_shapes"),
     "point-sets": ("magicwarp", "objective_points"),
     "patch-pairs": ("matchnet", "objective_pairs"),
     "keypoint-patches": ("keypoint_pyramid", "objective_descriptor"),
     "lift-patches": ("lift", "objective_descriptor"),
+    "surviving-corners": ("magicpoint", "objective_pictures"),
 }
 WORLD = {
-    "shapes": None,
     "point-sets": None,
     "stereo-rooms": "stereo-rooms",
     "roads": "roads",

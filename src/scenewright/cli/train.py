@@ -27,7 +27,7 @@ def command(
     Args:
         method: name of the method ("fcrn").
         data: folder of the rendered world it learns from (`scenewright worlds generate KIND`); not needed where the
-            method's data are drawn when asked for (magicpoint, magicwarp).
+            method's data are drawn when asked for (magicwarp).
         run: folder of the run; runs/METHOD when not given.
         preset: "small" or "paper".
         seed: of order and augmentation.

@@ -128,10 +128,11 @@ class MagicPoint(Method[PointSample]):
 
     @classmethod
     def stages(cls, preset: str) -> tuple[Stage, ...]:
-        """Synthetic shapes only (section 3.2)."""
+        """Synthetic shapes (section 3.2); in the small preset they take turns with pictures."""
         if preset == "paper":
             return (Stage("shapes", 50_000, 64, "shapes", "adam", 1e-3, "constant"),)
-        return (Stage("shapes", 4_800, 8, "shapes", "adamw", 2e-3, "cosine", 200, weight_decay=1e-4, average=0.999),)
+        return (Stage("pictures", 5_000, 8, "surviving-corners", "adamw", 2e-3, "cosine", 200, weight_decay=1e-4,
+                      average=0.999),)  # fmt: skip
 
     def example(self, batch: int, seed: int) -> PointSample:
         """White dots on noise."""

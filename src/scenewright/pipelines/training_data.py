@@ -38,6 +38,7 @@ from scenewright.features.data import (
 )
 from scenewright.features.room_pairs import RoomPairs
 from scenewright.features.stable_points import KeypointPatches, LiftPatches
+from scenewright.features.surviving_corners import SurvivingCorners
 from scenewright.pipelines.data_sources import FOCUS_SIZE
 from scenewright.worlds.dataset import RoomFrames
 from scenewright.worlds.stereo import PairFrames
@@ -183,6 +184,7 @@ SOURCES: dict[str, Source] = {
     "wide-correspondences": _watched_by_objective(lambda f, config, split: RoomPairs(WideFrames(f, split))),
     "keypoint-patches": _of_pictures(KeypointPatches),
     "lift-patches": _of_pictures(LiftPatches),
+    "surviving-corners": _of_pictures(SurvivingCorners),
 }
 """By the names that stages use. Stereo, wide and road pairs have worlds of their own; shapes and point sets are drawn
 when asked for and read no folder; all others read the shards of `generate rooms`."""

@@ -16,9 +16,21 @@ from scenewright.features.metrics import transform
 def test_a_point_s_cell_and_class() -> None:
     points = torch.zeros(1, 1, 16, 24, dtype=torch.bool)
     points[0, 0, 6, 13] = True
-    labels, known = encode(points, torch.ones_like(points))
-    assert labels.tolist() == [[[64, 53, 64], [64, 64, 64]]]
+    target, known = encode(points, torch.ones_like(points))
+    assert target.argmax(1).tolist() == [[[64, 53, 64], [64, 64, 64]]]
+    torch.testing.assert_close(target.amax(1), torch.ones(1, 2, 3))
     assert known.all()
+
+
+def test_points_of_one_cell_share_it_and_probable_ones_leave_room_for_none() -> None:
+    points = torch.zeros(1, 1, 8, 24)
+    points[0, 0, 1, 2] = points[0, 0, 7, 0] = 1.0
+    points[0, 0, 0, 8] = 0.3
+    target, _ = encode(points, torch.ones(1, 1, 8, 24, dtype=torch.bool))
+    assert target[0, :, 0, 0].nonzero().flatten().tolist() == [10, 56]
+    assert target[0, [10, 56], 0, 0].tolist() == [0.5, 0.5]
+    assert target[0, [0, 64], 0, 1].tolist() == pytest.approx([0.3, 0.7])
+    torch.testing.assert_close(target.sum(1), torch.ones(1, 1, 3))
 
 
 def test_a_cell_with_an_unknown_pixel_does_not_count() -> None:

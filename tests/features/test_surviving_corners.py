@@ -36,15 +36,12 @@ def test_junctions_survive_where_faint_noise_does_not() -> None:
     assert noise.mean() < junction.mean() - 0.3
 
 
-def test_a_view_marks_each_corner_as_often_as_it_survives() -> None:
-    image = np.full((120, 160, 3), 128, np.uint8)
-    corners = np.array([[60.0, 60, 1.0], [100, 60, 0.0]])
-    views = [sc.corner_view(image, corners, np.random.default_rng(seed)) for seed in range(30)]
-    assert {int(view.points.sum()) for view in views} <= {0, 1}  # 0 where the view does not show it
-    corners[:, 2] = 0.5
-    share = np.mean([int(sc.corner_view(image, corners, np.random.default_rng(s)).points.sum()) for s in range(200)])
-    shown = np.mean([int(view.points.sum()) for view in views])
-    assert share == pytest.approx(shown, abs=0.3)  # two corners, each half of the time
+def test_a_corner_is_spread_around_where_the_view_shows_it() -> None:
+    shift = np.array([[1, 0, 10], [0, 1, -20], [0, 0, 1.0]])
+    sure = sc.spread(np.array([[60.0, 60, 0.8], [5, 10, 1.0]]), shift)  # the second lies outside
+    assert sure.sum() == pytest.approx(0.8, abs=1e-3)
+    assert np.unravel_index(sure.argmax(), sure.shape) == (40, 70)
+    assert sc.spread(np.zeros((0, 3)), shift).max() == 0
 
 
 def test_marks_stay_on_what_they_mark_and_off_the_border() -> None:
@@ -56,15 +53,15 @@ def test_marks_stay_on_what_they_mark_and_off_the_border() -> None:
     for seed in range(5):
         view = sc.corner_view(image, corners, np.random.default_rng(seed))
         bright = cv2.GaussianBlur(view.image.mean(0).numpy(), (0, 0), 1)
-        marked = view.points[0].numpy()
+        marked = view.points[0].numpy() > 0.1
         assert marked.sum() > 5
         assert np.mean(bright[marked] > np.median(bright) + 0.2) > 0.9
-        assert not marked[:4].any()
-        assert not marked[:, -4:].any()
+        assert not view.points[0, :4].any()
+        assert not view.points[0, :, -4:].any()
         assert view.valid.all()
 
 
-def test_shapes_and_pictures_take_turns_by_the_generator_alone() -> None:
+def test_shapes_and_pictures_are_drawn_by_the_generator_alone() -> None:
     seen: list[int] = []
 
     def get(index: int) -> np.ndarray:
@@ -72,7 +69,7 @@ def test_shapes_and_pictures_take_turns_by_the_generator_alone() -> None:
         return _board()
 
     data = sc.SurvivingCorners(Pictures(3, get, "boards"), most=2)
-    for index in range(6):
+    for index in range(7):
         first, again = (data.draw(index, torch.Generator().manual_seed(9)) for _ in range(2))
         assert torch.equal(first.image, again.image)
         assert torch.equal(first.points, again.points)

@@ -102,9 +102,9 @@ class MagicPoint(Method[PointSample]):
     def loss(self, sample: PointSample, stage: Stage) -> dict[str, Tensor]:
         """Term "cells" (B,): softmax cross-entropy over cells all of whose pixels are valid."""
         logits = self(check_images(sample.image))
-        labels, known = encode(sample.points, sample.valid)
-        weight = torch.where(labels == NONE, 1.0, self.config.point_weight) * known
-        values = F.cross_entropy(logits, labels, reduction="none") * weight
+        target, known = encode(sample.points, sample.valid)
+        weight = (1 + (self.config.point_weight - 1) * (1 - target[:, NONE])) * known
+        values = F.cross_entropy(logits, target, reduction="none") * weight
         term = values.flatten(1).sum(1) / weight.flatten(1).sum(1).clamp(min=1)
         return {"cells": dict(stage.terms).get("cells", 1.0) * term}
 
@@ -131,8 +131,8 @@ class MagicPoint(Method[PointSample]):
         """Synthetic shapes (section 3.2); in the small preset they take turns with pictures."""
         if preset == "paper":
             return (Stage("shapes", 50_000, 64, "shapes", "adam", 1e-3, "constant"),)
-        return (Stage("pictures", 5_000, 8, "surviving-corners", "adamw", 2e-3, "cosine", 200, weight_decay=1e-4,
-                      average=0.999),)  # fmt: skip
+        return (Stage("pictures", 2_500, 8, "surviving-corners", "adamw", 5e-3, "cosine", 200, weight_decay=1e-4,
+                      average=0.998),)  # fmt: skip
 
     def example(self, batch: int, seed: int) -> PointSample:
         """White dots on noise."""
@@ -143,18 +143,20 @@ class MagicPoint(Method[PointSample]):
 
 
 def encode(points: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Class of each cell and whether it is wholly valid.
+    """Probability of each class of each cell, and whether the cell is wholly valid.
 
     Args:
-        points, valid: (B, 1, H, W) bool, sides multiples of 8.
+        points: (B, 1, H, W) bool, or how probable a keypoint is there; sides multiples of 8.
+        valid: (B, 1, H, W) bool.
 
     Returns:
-        (B, H/8, W/8) int64, 8 * row + column of the point within its cell (the first, where there are several), 64 if
-        none; (B, H/8, W/8) bool.
+        (B, 65, H/8, W/8) float32, class 8 * row + column of the point within its cell, 64 if none; several points in a
+        cell are equally probable; (B, H/8, W/8) bool.
     """
     cells = F.pixel_unshuffle(points.float(), CELL)  # channel 8 * row + column
-    labels = torch.cat([cells, torch.full_like(cells[:, :1], 0.5)], 1).argmax(1)
-    return labels, F.pixel_unshuffle(valid.float(), CELL).amin(1) > 0.5
+    cells = cells / cells.sum(1, keepdim=True).clamp(min=1)
+    none = (1 - cells.sum(1, keepdim=True)).clamp(min=0)
+    return torch.cat([cells, none], 1), F.pixel_unshuffle(valid.float(), CELL).amin(1) > 0.5
 
 
 def heat(logits: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from scenewright.data.colours import vary_colours
-from scenewright.features.data import SIZE, Picture, Pictures, ShapePoints, mark, random_homography
+from scenewright.features.data import SIZE, Picture, Pictures, ShapePoints, random_homography
 from scenewright.features.task import PointSample
 
 Doubles = NDArray[np.float64]
@@ -22,13 +23,15 @@ _APART_PX, _BORDER_PX = 4, 4
 _AREA_PX = 256
 """One corner per so many pixels of a view is found: 300 in a picture of 320x240."""
 _TRIALS, _NEAR_PX = 12, 2.0
+_SPREAD = 1.0
+"""Standard deviation, pixels, of where a corner is found."""
 
 
 class SurvivingCorners:
-    """By turns synthetic shapes, and views of pictures whose corners are labelled as often as they survive.
+    """Synthetic shapes, and twice as many views of pictures whose corners are as probable as they survive.
 
-    A label is drawn with the probability that the corner is found again, so that cross-entropy makes the heat that very
-    probability, and the strongest peaks those that are surest to come back.
+    Cross-entropy makes the heat the probability that a corner is found again, and so the strongest peaks those that are
+    surest to come back.
 
     Args:
         pictures: what is looked at; corners are found once per picture and size and kept.
@@ -36,7 +39,7 @@ class SurvivingCorners:
         most: use only so many pictures, for they take a while.
     """
 
-    def __init__(self, pictures: Pictures, length: int = 200_000, most: int = 300) -> None:
+    def __init__(self, pictures: Pictures, length: int = 200_000, most: int = 160) -> None:
         self.pictures, self.length, self.most = pictures, length, min(most, pictures.count)
         self.shapes = ShapePoints(length)
         self._known: dict[tuple[int, ...], tuple[Picture, Doubles]] = {}
@@ -44,16 +47,17 @@ class SurvivingCorners:
     @property
     def record(self) -> dict[str, Any]:
         """Where the data come from, for the card of the weights."""
-        words = f"by turns synthetic shapes and surviving corners of {self.pictures.description}"
+        words = f"a third synthetic shapes, the rest surviving corners of {self.pictures.description}"
         return {**self.shapes.record, "description": words, "pictures": self.most}
 
     def __len__(self) -> int:
         return self.length
 
     def draw(self, index: int, generator: torch.Generator) -> PointSample:
-        """One picture by the generator alone; even indices are shapes."""
-        if index % 2 == 0:
-            return self.shapes.draw(index // 2, generator)
+        """One picture by the generator alone; every third is of shapes."""
+        if index % 3 == 0:
+            shapes = self.shapes.draw(index // 3, generator)
+            return replace(shapes, points=shapes.points.float())
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         image, corners = self._with_corners(int(rng.integers(self.most)), int(rng.integers(len(_LONGEST))))
         return corner_view(image, corners, rng)
@@ -74,7 +78,7 @@ def corner_view(image: Picture, corners: Doubles, rng: np.random.Generator) -> P
 
     Args:
         image: (H, W, 3).
-        corners: rows x, y, probability of being labelled.
+        corners: rows x, y, probability of being found again.
         rng: the only source of randomness.
     """
     extent, size = np.array(image.shape[1::-1], np.float64), np.array(SIZE, np.float64)
@@ -83,10 +87,19 @@ def corner_view(image: Picture, corners: Doubles, rng: np.random.Generator) -> P
     view = vary_colours(np.asarray(cv2.warpPerspective(image, H, SIZE), np.uint8), 0.6, rng)
     inside = cv2.warpPerspective(np.ones(image.shape[:2], np.uint8), H, SIZE)
     inside = cv2.erode(inside, np.ones((2 * _BORDER_PX + 1,) * 2), borderValue=0)
-    kept = corners[rng.random(len(corners)) < corners[:, 2], :2]
-    points = mark(cv2.perspectiveTransform(kept[None], H)[0] if len(kept) else kept, SIZE) & (inside > 0)
+    points = spread(corners, H) * (inside > 0)
     rgb = torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))
     return PointSample(rgb, torch.from_numpy(points)[None], torch.ones(1, *points.shape, dtype=torch.bool))
+
+
+def spread(corners: Doubles, H: Doubles) -> NDArray[np.float32]:
+    """(120, 160): each corner's probability as a bell around where H takes it."""
+    sure = np.zeros(SIZE[::-1], np.float32)
+    xy = cv2.perspectiveTransform(corners[None, :, :2], H)[0] if len(corners) else corners[:, :2]
+    at = np.rint(xy).astype(np.int64)
+    seen = ((at >= 0) & (at < np.array(SIZE))).all(1)
+    np.maximum.at(sure, (at[seen, 1], at[seen, 0]), corners[seen, 2].astype(np.float32))
+    return np.asarray(cv2.GaussianBlur(sure, (0, 0), _SPREAD, borderType=cv2.BORDER_CONSTANT), np.float32)
 
 
 def surviving_corners(image: Picture, rng: np.random.Generator) -> Doubles:

@@ -133,7 +133,8 @@ class PointSample(Sample):
 
     Args:
         image: (3, H, W) float32 RGB in [0, 1].
-        points: (1, H, W) bool, true at the pixel nearest each keypoint.
+        points: (1, H, W) bool, true at the pixel nearest each keypoint; or float32, how probable it is that one is
+            found there.
         valid: (1, H, W) bool, false where nothing is known (outside a warped picture).
     """
 

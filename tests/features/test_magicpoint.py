@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from scenewright.features.data import ShapePoints, mark, random_homography, shape_sample
-from scenewright.features.magicpoint import MagicPoint, encode, heat, peaks
+from scenewright.features.magicpoint import MagicPoint, encode, gathered, heat, peaks
 from scenewright.features.metrics import transform
 
 
@@ -67,6 +67,18 @@ def test_odd_sizes_keep_their_size() -> None:
     found = model.predict(torch.rand(2, 3, 67, 41)).heat
     assert found is not None
     assert found.shape == (2, 1, 67, 41)
+
+
+def test_gathering_adds_up_what_neighbours_share_and_keeps_what_stands_alone() -> None:
+    values = torch.zeros(40, 60)
+    values[10, 10] = 0.5
+    values[20, 31], values[20, 32] = 0.3, 0.3
+    found = gathered(values)
+    assert found[10, 10] == pytest.approx(0.5)
+    assert found[20, 31] == pytest.approx(0.3 * (1 + math.exp(-1 / 4.5)))
+    assert found[13, 13] == pytest.approx(0.5 * math.exp(-18 / 4.5))
+    assert found[10, 14] == 0
+    torch.testing.assert_close(gathered(values.T), found.T)
 
 
 def test_peaks_suppress_and_keep_one_of_equals() -> None:

@@ -74,7 +74,7 @@ class MagicPoint(Method[PointSample]):
             "small: a quarter of the width, batch norm after each ReLU, cells with a point weighted three times",
             "the paper's own drawings of shapes were never published: ours follow its figures",
             "small: learns from pictures beside its shapes, where corners are as probable as random views let them be "
-            "found again (a second lesson as SuperPoint has, DeTone et al. 2018); what is shipped began with shapes alone",
+            "found again (a second lesson as SuperPoint has, DeTone et al. 2018); the shipped one began with shapes",
             "keypoints are peaks of the heat gathered over a few pixels",
             "paper preset without batch norm: the text does not mention any",
         ),

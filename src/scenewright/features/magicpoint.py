@@ -80,7 +80,8 @@ class MagicPoint(Method[PointSample]):
         ),
         published=(),
         limits=(
-            "small: on photographs Harris finds its corners again more often; it is at its best on noisy line drawings",
+            "small: on photographs Harris' corners are found again a little more often and exactly; it is at its best "
+            "on noisy line drawings",
         ),
         original_code="never released",
         scale="unknown",
@@ -137,7 +138,7 @@ class MagicPoint(Method[PointSample]):
         """Synthetic shapes (section 3.2); in the small preset a third, the rest is pictures."""
         if preset == "paper":
             return (Stage("shapes", 50_000, 64, "shapes", "adam", 1e-3, "constant"),)
-        return (Stage("pictures", 2_500, 8, "surviving-corners", "adamw", 5e-3, "cosine", 200, weight_decay=1e-4,
+        return (Stage("pictures", 12_000, 8, "surviving-corners", "adamw", 5e-3, "cosine", 200, weight_decay=1e-4,
                       average=0.998),)  # fmt: skip
 
     def example(self, batch: int, seed: int) -> PointSample:

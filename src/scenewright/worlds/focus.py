@@ -49,7 +49,7 @@ def disc(diameter_px: float) -> Floats:
     """
     radius = diameter_px / 2
     reach = int(np.ceil(radius - 0.5)) if radius > 0.5 else 0
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
     kernel = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1) if reach else np.ones((1, 1))
     return (kernel / kernel.sum()).astype(np.float32)
 
@@ -136,15 +136,16 @@ def _nearest_visible(hidden: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _picture(layers: list[Layer], focus_m: float, strength: float) -> Floats:
-    picture = np.zeros_like(layers[0].content[..., :3])
+    """(H, W, 3); planes, not pixels, lie together in between: arrays then work on whole rows."""
+    picture = np.zeros((3, *layers[0].content.shape[:2]), np.float32)
     for layer in layers:
         kernel = disc(strength * abs(1 / focus_m - layer.inverse_depth))
         blurred = layer.content
         if kernel.size > 1:
             blurred = cv2.filter2D(blurred, -1, kernel, borderType=cv2.BORDER_REPLICATE)
-        colour, weight, total = blurred[..., :3], blurred[..., 3:4], blurred[..., 4:]
-        picture = colour / total + (1 - weight / total) * picture
-    return picture
+        *colour, weight, total = cv2.split(blurred)
+        picture = np.stack(colour) / total + (1 - weight / total) * picture
+    return picture.transpose(1, 2, 0)
 
 
 def _check(image: NDArray[Any], depth_m: Floats, focal_px: float, focus_m: NDArray[Any], aperture_m: float) -> None:

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
 from scenewright.data.sample import collate
+from scenewright.depth import worlds_data
 from scenewright.depth.augment import Augmentation
 from scenewright.depth.ordinal import differences
 from scenewright.depth.worlds_data import (
@@ -231,3 +233,37 @@ def test_training_stacks_have_one_focal_length() -> None:
             assert item.stack.shape == (3, 3, 32, 40)
             assert item.depth_m.shape == (1, 32, 40)
             assert item.camera.numbers[0] == pytest.approx(had, rel=0.03)  # sides are whole pixels
+
+
+def test_a_training_stack_is_rendered_once_and_its_room_may_have_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first item renders; later ones are other windows of the same stack, some mirrored, with other noise."""
+    rendered: list[int] = []
+    original = worlds_data.focal_stack
+    monkeypatch.setattr(worlds_data, "focal_stack", lambda *a: rendered.append(1) or original(*a))
+    stacks = FocalStacks(Wall(2.0), Augmentation((40, 32), roll_deg=0.0), Lens(3, 0.8, 8.0, 0.1, 0.0), 60.0)  # type: ignore[arg-type]
+    items = [stacks.draw(0, torch.Generator().manual_seed(seed)) for seed in range(6)]
+    assert rendered == [1]
+    assert len({item.stack.sum().item() for item in items}) == 6
+    metres = items[0].depth_m[0, 0, 0]
+    assert 2.0 * worlds_data.SIZES[0] <= metres <= 2.0 * worlds_data.SIZES[1]
+    assert metres != pytest.approx(2.0)
+    for item in items:
+        torch.testing.assert_close(item.depth_m, metres.expand(1, 32, 40))
+
+
+def test_of_too_many_views_an_even_choice_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Views(Wall):
+        seen: ClassVar[list[int]] = []
+
+        def __len__(self) -> int:
+            return 10
+
+        def __getitem__(self, index: int) -> RoomFrame:
+            self.seen.append(index)
+            return super().__getitem__(0)
+
+    monkeypatch.setattr(worlds_data, "MOST_STACKS", 4)
+    stacks = FocalStacks(Views(2.0), Augmentation((40, 32)), Lens(2, 0.8, 8.0, 0.1), 60.0)  # type: ignore[arg-type]
+    for index in range(len(stacks)):
+        stacks.draw(index, torch.Generator())
+    assert Views.seen == [0, 2, 5, 7]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from scenewright.depth.augment import Augmentation, augment, random_window, window_camera
 from scenewright.depth.inputs import shrink
-from scenewright.depth.task import FocalStackSample, OrdinalSample, StereoSample
+from scenewright.depth.task import DepthSample, FocalStackSample, OrdinalSample, StereoSample
 from scenewright.geometry.camera import Camera
 from scenewright.worlds.credits import WORLD_LICENCES
 from scenewright.worlds.dataset import RoomFrame, RoomFrames
@@ -247,44 +247,78 @@ class Lens:
 
 RESOLUTIONS = (0.7, 1.4)
 """Focal lengths, as shares of that of the items, of the pictures whose blur is computed."""
+SIZES = (0.6, 1.2)
+"""A room and all that is in it may be so many times as large: its picture is the same, but what is near is rare."""
+MOST_STACKS = 2048
+"""Stacks that are kept, 0.2 MB each where items have 64x48 pixels; of more views, an even choice is taken."""
 
 
 class FocalStacks:
     """Windows of rooms as focal stacks of one focal length, because one blur is then one step of inverse depth.
 
-    Blur is computed at another resolution, so that items are enlarged or reduced as a user's pictures are.
+    To render a stack takes longer than to learn from it: each is rendered once, whole, and kept. Blur is computed at
+    another resolution, so that items are enlarged or reduced as a user's pictures are.
 
     Args:
         frames: the rendered rooms.
-        how: size of an item and strength of its augmentation; the focal length decides the zoom.
+        how: size of an item and strength of the augmentation of stacks.
         lens: what it is taken with.
         focal_px: of the items, pixels; a picture that is too narrow for it keeps a longer one.
     """
 
     def __init__(self, frames: RoomFrames, how: Augmentation, lens: Lens, focal_px: float) -> None:
         self.frames, self.how, self.lens, self.focal_px = frames, how, lens, focal_px
+        self._kept: dict[int, FocalStackSample] = {}
 
     @property
     def record(self) -> dict[str, Any]:
         """Where the data come from, for the card of the weights."""
         lens = {"slices": self.lens.slices, "range_m": [self.lens.near_m, self.lens.far_m]}
-        taken = lens | {"aperture_m": self.lens.aperture_m, "focal_px": self.focal_px}
+        taken = lens | {"aperture_m": self.lens.aperture_m, "focal_px": self.focal_px, "sizes": list(SIZES)}
         return record_of(self.frames, "focal stacks of synthetic rooms") | taken
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return min(len(self.frames), MOST_STACKS)
 
     def draw(self, index: int, generator: torch.Generator) -> FocalStackSample:
-        """One stack, by the generator alone."""
-        frame, rng = self.frames[index], _rng(generator)
-        camera, resolution = _camera(frame), rng.uniform(*RESOLUTIONS)
-        width, height = (round(n * resolution) for n in self.how.size)
-        largest = min(camera.width / width, camera.height / height)
-        zoom = min(1.0, camera.numbers[0] / (self.focal_px * resolution) / largest)
-        how = replace(self.how, size=(width, height), zoom=(zoom, zoom))
-        view = augment(frame.image, frame.depth_m, None, camera, how, rng)
-        image, depth = view.image.permute(1, 2, 0).numpy(), view.depth_m[0].numpy()
-        return _resized(_stack(image, depth, view.camera, self.lens, rng), self.how.size)
+        """A window of one stack, mirrored or not, with noise of its own, by the generator alone."""
+        if index not in self._kept:
+            self._kept[index] = self._rendered(index)
+        rng = _rng(generator)
+        item = _window(self._kept[index], self.how.size, rng)
+        return replace(item, stack=_noisy(item.stack.float() / 255, self.lens.noise, rng))
+
+    def _rendered(self, index: int) -> FocalStackSample:
+        """The whole view's stack, uint8 and without noise."""
+        frame, rng = self.frames[index * len(self.frames) // len(self)], np.random.default_rng([index, 53])
+        camera, metres = _camera(frame), np.float32(np.exp(rng.uniform(*np.log(SIZES))))
+        least = max(n / m for n, m in zip(self.how.size, (camera.width, camera.height), strict=True))
+        zoom = max(self.focal_px / camera.numbers[0], least)
+        zooms = zoom, zoom * rng.uniform(*RESOLUTIONS)
+        size, taken = ((round(camera.width * z), round(camera.height * z)) for z in zooms)
+        how = replace(self.how, size=taken, zoom=(1.0, 1.0))
+        view = augment(frame.image, metres * frame.depth_m, None, camera, how, rng)
+        item = _resized(_stack(view, self.lens), size)
+        return replace(item, stack=(255 * item.stack).round().clamp(0, 255).byte())
+
+
+def _window(item: FocalStackSample, size: tuple[int, int], rng: Generator) -> FocalStackSample:
+    """A window of a single item at a random place, mirrored half of the time."""
+    (width, height), camera = size, item.camera
+    left, top = (int(rng.integers(n - m + 1)) for n, m in zip((camera.width, camera.height), size, strict=True))
+    seen = window_camera(np.array([[1.0, 0, -left], [0, 1, -top]]), camera, size)
+    parts = [x[..., top : top + height, left : left + width] for x in (item.stack, item.depth_m)]
+    if rng.random() < 0.5:
+        parts, seen = [x.flip(-1) for x in parts], seen.hflip()
+    return replace(item, stack=parts[0], depth_m=parts[1], camera=seen)
+
+
+def _noisy(stack: Tensor, most: float, rng: Generator) -> Tensor:
+    """A stack with normal noise; its deviation, one for all slices, is drawn from 0 to `most`."""
+    count, _, height, width = stack.shape
+    deviation = rng.uniform(0, most)
+    noise = torch.from_numpy(rng.standard_normal((count, height, width, 3), np.float32)).permute(0, 3, 1, 2)
+    return (stack + deviation * noise).clamp(0, 1).contiguous()
 
 
 def _resized(item: FocalStackSample, size: tuple[int, int]) -> FocalStackSample:
@@ -293,14 +327,14 @@ def _resized(item: FocalStackSample, size: tuple[int, int]) -> FocalStackSample:
     return replace(item, stack=shrink(item.stack, size[::-1]), depth_m=depth, camera=item.camera.resize(*size))
 
 
-def _stack(image: Floats, depth_m: Floats, camera: Camera, lens: Lens, rng: Generator) -> FocalStackSample:
+def _stack(view: DepthSample, lens: Lens) -> FocalStackSample:
     """The stack (a single item) of an all-in-focus picture; a view without any depth is taken for a far wall."""
-    known = depth_m if (depth_m > 0).any() else np.full_like(depth_m, lens.far_m)
+    image, depth = view.image.permute(1, 2, 0).numpy(), view.depth_m[0].numpy()
+    known = depth if (depth > 0).any() else np.full_like(depth, lens.far_m)
     focus = focus_distances(lens.near_m, lens.far_m, lens.slices)
-    slices = focal_stack(image, known, camera.numbers[0], focus, lens.aperture_m)
-    slices = slices + rng.uniform(0, lens.noise) * rng.standard_normal(slices.shape, np.float32)
-    stack = torch.from_numpy(np.ascontiguousarray(np.clip(slices, 0, 1).transpose(0, 3, 1, 2))).float()
-    return FocalStackSample(stack, torch.from_numpy(focus), camera, torch.from_numpy(depth_m[None].copy()))
+    slices = focal_stack(image, known, view.camera.numbers[0], focus, lens.aperture_m)
+    stack = torch.from_numpy(np.ascontiguousarray(slices.transpose(0, 3, 1, 2)))
+    return FocalStackSample(stack, torch.from_numpy(focus), view.camera, view.depth_m)
 
 
 def focal_samples(
@@ -310,10 +344,9 @@ def focal_samples(
     how = Augmentation(size, zoom=(1.0, 1.0), roll_deg=0.0, photometric=0.0)
     for index in range(min(len(frames), limit or len(frames))):
         frame, rng = frames[index], np.random.default_rng([index, 52])
-        view = augment(frame.image, frame.depth_m, None, _camera(frame), how, rng)
-        image, depth = view.image.permute(1, 2, 0).numpy(), view.depth_m[0].numpy()
-        item = _stack(image, depth, view.camera, lens, rng)
+        item = _stack(augment(frame.image, frame.depth_m, None, _camera(frame), how, rng), lens)
+        stack = _noisy(item.stack, lens.noise, rng)
         yield replace(
-            item, stack=item.stack[None], focus_m=item.focus_m[None], depth_m=item.depth_m[None],
+            item, stack=stack[None], focus_m=item.focus_m[None], depth_m=item.depth_m[None],
             camera=Camera(*size, item.camera.K[None]),
         )  # fmt: skip

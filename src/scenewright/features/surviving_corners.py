@@ -48,7 +48,8 @@ class SurvivingCorners:
     def record(self) -> dict[str, Any]:
         """Where the data come from, for the card of the weights."""
         words = f"a third synthetic shapes, the rest surviving corners of {self.pictures.description}"
-        return {**self.shapes.record, "description": words, "pictures": self.most}
+        licences = list(self.pictures.licences)
+        return {**self.shapes.record, "description": words, "pictures": self.most, "licences": licences}
 
     def __len__(self) -> int:
         return self.length

@@ -265,7 +265,7 @@ class RecoveryConfig:
         blank: mean squared gradient below which a picture shows nothing. blur: share of the running median sharpness
             below which a frame is tracked but not mapped.
         bridge_frames: lost frames between two posed ones that are interpolated at the end.
-        loops: look for loops at every keyframe.
+        loops: look for loops at every keyframe, and tie keyframes far apart together in the end.
     """
 
     energy_ratio: float = 2.5

@@ -195,7 +195,8 @@ class KeyframeMap:
         if self.odometry is None or not self.config.odometry.global_iterations or len(self.odometry.map.views) < 2:
             return 1.0
         sparse = self.odometry.map
-        ties.tie(sparse, self.relocaliser.index, self.view_of, self.config.odometry)
+        if self.config.recovery.loops:
+            ties.tie(sparse, self.relocaliser.index, self.view_of, self.config.odometry)
         factor = adjusting.adjust_all(sparse, self.config.odometry)
         self.follow_views()
         if factor != 1.0:

@@ -65,8 +65,8 @@ ROOMS_WALKS = Protocol(
     "200,000 points on each of two meshes, this one and the one that the same volume makes of every tenth frame's true "
     "depth and pose (what was seen, no more). pcd10: see demo-clip. revisit: how wrong the last pose is as seen from "
     "the first, where the walk is back, in true size; 'open' is the same run without the pose graph's edges beyond "
-    "odometry. 'sensor' takes the true depth for the network's; 'as-printed' is Tateno 2017 without corner odometry, "
-    "so that drift is the pose graph's alone to take back.",
+    "odometry and without features that tie keyframes far apart. 'sensor' takes the true depth for the network's; "
+    "'as-printed' is Tateno 2017 without corner odometry, so that drift is the pose graph's alone to take back.",
 )
 
 ROOMS_LABELS = Protocol(

@@ -18,6 +18,7 @@ from scenewright.errors import InputError
 from scenewright.pipelines import score_walks
 from scenewright.pipelines.sources import choose_depth
 from scenewright.pipelines.walk import WalkOptions
+from scenewright.slam.config import SlamConfig
 from scenewright.slam.protocols import ROOMS_WALKS, WALKS
 from scenewright.slam.system import CnnSlam
 from scenewright.slam.types import Keyframe, Reconstruction
@@ -52,8 +53,8 @@ def film() -> Film:
 
 
 def systems(film: Film) -> tuple[CnnSlam, CnnSlam]:
-    source = choose_depth("sensor", film).source
-    return CnnSlam(film.camera, source), CnnSlam(film.camera, source)
+    source, config = choose_depth("sensor", film).source, SlamConfig()
+    return CnnSlam(film.camera, source, config), CnnSlam(film.camera, source, score_walks.without_loops(config))
 
 
 def test_true_depth_scores_well(film: Film) -> None:
@@ -64,6 +65,13 @@ def test_true_depth_scores_well(film: Film) -> None:
     assert figures["f_score_5cm"] > 70  # 160 pixels wide: a pixel is 2 cm
     assert figures["revisit_cm"] < 3
     assert set(score_walks.summary({"a": figures})) >= {m.name for m in ROOMS_WALKS.metrics}
+
+
+def test_only_the_closed_run_ties_keyframes(monkeypatch: pytest.MonkeyPatch) -> None:
+    tied: list[object] = []
+    monkeypatch.setattr("scenewright.slam.keyframe_map.ties.tie", lambda *given: tied.append(given))
+    score_walks.score_walk(*systems(Film(12)), Film(12), lambda done, total, what: None)
+    assert len(tied) == 1
 
 
 def test_true_keyframes_match_themselves_and_nothing_matches_nothing(film: Film) -> None:

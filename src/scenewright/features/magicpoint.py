@@ -52,7 +52,7 @@ class MagicPointConfig:
     @classmethod
     def small(cls) -> MagicPointConfig:
         """A quarter of the width: trains in minutes, runs on a laptop."""
-        return cls((16, 16, 32, 32), 64, True, 3.0, 0.01)
+        return cls((16, 16, 32, 32), 64, True, 3.0, 0.05)
 
 
 class MagicPoint(Method[PointSample]):
@@ -80,7 +80,7 @@ class MagicPoint(Method[PointSample]):
         ),
         published=(),
         limits=(
-            "small: on photographs Harris' corners are found again a little more often and exactly; it is at its best "
+            "small: on photographs Harris places its corners more exactly, where a pixel or less counts; it is at its best "
             "on noisy line drawings",
         ),
         original_code="never released",

@@ -80,8 +80,8 @@ class MagicPoint(Method[PointSample]):
         ),
         published=(),
         limits=(
-            "small: on photographs Harris places its corners more exactly, where a pixel or less counts; it is at its best "
-            "on noisy line drawings",
+            "small: on photographs Harris places its corners more exactly, where a pixel or less counts; it is at its "
+            "best on noisy line drawings",
         ),
         original_code="never released",
         scale="unknown",

@@ -53,26 +53,12 @@ class Diverged(ScenewrightError):
 
 
 def fit(
-    method: Method[Any],
-    datasets: Mapping[str, Any],
-    run_dir: str | Path,
-    *,
-    preset: str,
-    seed: int,
-    workers: int = 0,
-    devices: int = 1,
-    precision: str = "bf16",
-    validate: Validate | None = None,
-    validate_every: int = 1000,
-    max_steps: int | None = None,
-    rate: float = 1.0,
-    start: str | Path | None = None,
-    trunk: Mapping[str, Any] | None = None,
-    resume: bool = True,
-    save_every: float = 120.0,
-    log_every: int = 10,
+    method: Method[Any], datasets: Mapping[str, Any], run_dir: str | Path, *, preset: str, seed: int,
+    workers: int = 0, devices: int = 1, precision: str = "bf16", validate: Validate | None = None,
+    validate_every: int = 1000, max_steps: int | None = None, rate: float = 1.0, start: str | Path | None = None,
+    trunk: Mapping[str, Any] | None = None, resume: bool = True, save_every: float = 120.0, log_every: int = 10,
     quiet: bool = False,
-) -> Path:
+) -> Path:  # fmt: skip
     """Train a method through the stages of a preset and write its weights; `run_dir` then also holds metrics.jsonl.
 
     Args:

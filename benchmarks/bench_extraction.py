@@ -2,8 +2,9 @@
 
 One run times the classical methods (OpenCV) and the learned ones on the same photograph: from RGB to described
 keypoints. Beside that stand the time inside each method's networks and that of their bare convolutions and matrix
-products: the very calls that one extraction makes, recorded and made again with nothing around them. All are medians of
-one run. `--clock processor` counts processor time over the number of threads, for a machine that does other work, too.
+products: the calls that one extraction makes, made again on random numbers with nothing around them. All are medians
+of one run. `--clock processor` counts processor time over the number of threads, for a machine that does other work,
+too.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from bare import Recorder
 from scenewright.data.assets import photos_path
 from scenewright.data.sample import image_tensor
 from scenewright.engine.method import Method
@@ -32,20 +33,6 @@ from scenewright.nn.inference import prepare
 
 SIZE = (640, 480)
 CLASSICAL_ROWS = ("sift", "orb", "harris+brief", "fast+brief")
-_BARE = tuple(f"aten.{name}." for name in ("conv2d", "convolution", "linear", "addmm", "mm", "matmul"))
-
-
-class Calls(TorchDispatchMode):
-    """Records the convolutions and matrix products that are made inside."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.made: list[Callable[[], Any]] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if str(func).startswith(_BARE):
-            self.made.append(lambda: func(*args, **(kwargs or {})))
-        return func(*args, **(kwargs or {}))
 
 
 class Stopwatch:
@@ -139,11 +126,11 @@ def seconds(function: Callable[[], Any], repeats: int, watch: Stopwatch) -> floa
 def networks(model: nn.Module, extract: Callable[[], Any], repeats: int, watch: Stopwatch) -> tuple[float, float]:
     """Seconds of one extraction inside the networks, and of their bare convolutions and matrix products, which take
     turns, so that both see the same machine."""
-    with Calls() as calls:
+    with Recorder() as recorder:
         extract()
     clock, inside, bare = Inside(model, watch), [], []
     for _ in range(repeats + 1):
-        bare.append(once(lambda: [call() for call in calls.made], watch))
+        bare.append(once(recorder.again, watch))
         clock.seconds = 0.0
         extract()
         inside.append(clock.seconds)

@@ -2,8 +2,9 @@
 
 One forward pass is watched, and every convolution and matrix product in it written down: its shapes, types and memory
 layout. Then these alone are run, on random numbers, and timed in turn with the whole network. A ratio of 1 would mean
-that activations, norms, resizing and copies cost nothing. Times are the thread's own, so that other work on the machine
-counts little; batch 1, one thread.
+that activations, norms, resizing and copies cost nothing; it can be less, since a prepared network has its kernels
+packed, as torch's convolutions alone have not. Times are the thread's own, so that other work on the machine counts
+little; batch 1, one thread.
 """
 
 from __future__ import annotations
@@ -18,43 +19,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
 
+from bare import Recorder
 from scenewright.engine.table import create, list_methods
 from scenewright.engine.weights import list_weights, load
 from scenewright.files import write_json
 from scenewright.nn.inference import prepare
 
-aten = torch.ops.aten
-BARE = {
-    aten.convolution.default, aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default,
-    aten.mv.default, aten.addmv.default,
-}  # fmt: skip
-"""What counts as bare work, as the dispatcher sees it below autograd and autocast."""
 BAR = 1.3
 PRECISIONS = {"bfloat16": torch.bfloat16, "float32": None}
-
-
-class Recorder(TorchDispatchMode):
-    """Writes down every bare operation with stand-ins for its tensors."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[Any, Any]] = []
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function in BARE:
-            self.calls.append((function, tree_map(_stand_in, args)))
-        return function(*args, **(kwargs or {}))
-
-
-def _stand_in(value: Any) -> Any:
-    """A tensor of the same shape, type and layout with small random numbers."""
-    if not isinstance(value, Tensor):
-        return value
-    found = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
-    return found.normal_(0, 0.05)
 
 
 def picture_of(method: Any) -> tuple[Tensor, ...]:
@@ -77,20 +50,14 @@ def compare(method: Any, autocast: torch.dtype | None, repeats: int, ready: bool
         if ready:
             prepare(method, lambda: method(*given))
         method(*given)
-        with torch.inference_mode(False), torch.no_grad(), Recorder() as recorder:  # else convolutions are not seen
+        with Recorder() as recorder:
             method(*given)
-        calls = recorder.calls
-
-        def bare() -> None:
-            for function, args in calls:
-                function(*args)
-
-        whole, alone = interleaved((lambda: method(*given), bare), repeats)
+        whole, alone = interleaved((lambda: method(*given), recorder.again), repeats)
     ratios = [w / a for w, a in zip(whole, alone, strict=True)]
     return {
         "network_ms": statistics.median(whole),
         "bare_ms": statistics.median(alone),
-        "operations": len(calls),
+        "operations": len(recorder.calls),
         "ratio": statistics.median(ratios),
     }
 

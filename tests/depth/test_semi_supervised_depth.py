@@ -12,7 +12,7 @@ from scenewright.depth.semi_supervised_depth import FADE_IN, SemiSupervisedDepth
 from scenewright.engine.method import Stage
 from scenewright.errors import InputError
 from scenewright.geometry.camera import Camera
-from scenewright.nn.efficientnet import SameConv2d
+from scenewright.nn.conv import SameConv2d
 from scenewright.nn.upprojection import UpConv
 from stereo_pairs import BASELINE, mirrored, rendered
 from tolerances import close

@@ -17,7 +17,7 @@ from scenewright.features.metrics import corner_error, pose_error_deg
 from scenewright.features.robust import PnpOptions, absolute_pose, homography, relative_pose
 from scenewright.features.task import Describer, Detector
 from scenewright.geometry.camera import Camera
-from scenewright.nn.inference import KeptConv2d
+from scenewright.nn.kept import KeptConv2d
 
 
 def picture() -> torch.Tensor:

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from scenewright.engine.table import create, list_methods
-from scenewright.nn.inference import Bound, Halves, KeptConv2d, KeptLinear, prepare
+from scenewright.nn.conv import SameConv2d
+from scenewright.nn.inference import prepare
+from scenewright.nn.kept import Bound, Halves, KeptConv2d, KeptLinear, KeptUpConv
 from scenewright.nn.upprojection import UpProjection
 from tolerances import close
 
@@ -23,6 +25,10 @@ def stirred(module: nn.Module) -> nn.Module:
             for values, low in ((norm.running_mean, -0.3), (norm.running_var, 0.7)):
                 values.copy_(low + 0.6 * torch.rand(values.shape, generator=generator))
     return module.eval()
+
+
+def bf16_is_fast() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Shared(nn.Module):
@@ -64,8 +70,7 @@ def test_a_relu_between_them_becomes_a_bound(activation: nn.Module) -> None:
         expected = network(x)
         assert (network[2].weight < 0).any()
         assert prepare(network, lambda: network(x)) == 1
-        assert isinstance(network[1], nn.Identity)
-        assert isinstance(network[2], Bound)
+        assert [type(module) for module in network] == [KeptConv2d, Bound, KeptConv2d]
         close(network(x), expected)
 
 
@@ -74,7 +79,10 @@ def test_a_relu_between_them_becomes_a_bound(activation: nn.Module) -> None:
 def test_halves_are_the_pooling(layout: torch.memory_format, size: tuple[int, int]) -> None:
     x = torch.randn(2, 5, *size, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
     expected = x.unfold(2, 2, 2).unfold(3, 2, 2).amax((4, 5))
-    assert torch.equal(Halves()(x), expected)
+    before = x.clone()
+    assert torch.equal(Halves(over=False)(x), expected)
+    assert torch.equal(x, before)
+    assert torch.equal(Halves(over=True)(x), expected)
 
 
 @pytest.mark.parametrize("norm", [nn.Identity(), nn.BatchNorm2d(6)])
@@ -92,19 +100,20 @@ def test_maxima_go_before_bounds(norm: nn.Module, pool: nn.MaxPool2d, inplace: b
         expected = network(x)
         prepare(network, lambda: network(x))
         close(network(x), expected)
-    chain = [type(module) for module in network if not isinstance(module, nn.Identity)]
-    bound, overwritten = (Bound, True) if isinstance(norm, nn.BatchNorm2d) else (nn.ReLU, inplace)
-    assert chain == [KeptConv2d, Halves if overwritten and pool.kernel_size == 2 else nn.MaxPool2d, bound, KeptConv2d]
+    chain = [type(module) for module in network]
+    bound = [Bound] if isinstance(norm, nn.BatchNorm2d) else []  # a ReLU alone is the convolution's
+    assert all(module.over for module in network if isinstance(module, Halves))
+    assert chain == [KeptConv2d, Halves if pool.kernel_size == 2 else nn.MaxPool2d, *bound, KeptConv2d]
 
 
-def test_a_pooling_of_what_another_also_reads_is_left_alone() -> None:
+def test_a_pooling_does_not_write_over_what_another_also_reads() -> None:
     torch.manual_seed(0)
     network, x = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(4, 4, 1)).eval(), torch.rand(1, 4, 8, 8)
     before = x.clone()
     with torch.no_grad():
         prepare(network, lambda: network(x))
         network(x)
-    assert type(network[0]) is nn.MaxPool2d
+    assert isinstance(network[0], Halves)
     assert torch.equal(x, before)
 
 
@@ -129,6 +138,74 @@ def test_a_relu_that_serves_two_convolutions_keeps_the_norm() -> None:
         expected = network(x)
         assert prepare(network, lambda: network(x)) == 0
         close(network(x), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6(inplace=True), nn.Hardtanh(-0.2, 0.3)])
+@pytest.mark.parametrize("norm", [nn.Identity(), nn.BatchNorm2d(6)])
+def test_an_activation_goes_into_the_convolution(dtype: torch.dtype, activation: nn.Module, norm: nn.Module) -> None:
+    """Packed for the first size, right for others; where oneDNN has no such type, as torch computes it."""
+    torch.manual_seed(0)
+    chain = stirred(nn.Sequential(SameConv2d(4, 6, 3, 2), copy.deepcopy(norm), activation, nn.Conv2d(6, 2, 1)))
+    sizes = [(9, 12), (8, 7), (3, 4), (31, 30)]
+    pictures = [torch.randn(2, 4, *size, dtype=torch.float64).to(dtype).double() for size in sizes]
+    with torch.no_grad():
+        expected = [chain.double()(x) for x in pictures]
+        prepare(chain.to(dtype), lambda: [chain(x.to(dtype)) for x in pictures])
+        assert [type(module) for module in chain] == [KeptConv2d, KeptConv2d]
+        for x, y in zip(pictures, expected, strict=True):
+            if dtype == torch.bfloat16:
+                torch.testing.assert_close(chain(x.to(dtype)).double(), y, rtol=0.05, atol=0.05)
+            else:
+                close(chain(x.to(dtype)), y.to(dtype))
+        packed = chain[0]._kept[dtype][0].is_mkldnn
+        assert packed == (dtype == torch.float32 or (dtype == torch.bfloat16 and bf16_is_fast()))
+
+
+@pytest.mark.parametrize("activation", [nn.ELU(), nn.Sigmoid(), nn.GELU()])
+def test_an_activation_that_it_does_not_know_stays(activation: nn.Module) -> None:
+    torch.manual_seed(0)
+    chain, x = nn.Sequential(nn.Conv2d(4, 6, 3), activation), torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        expected = chain(x)
+        prepare(chain, lambda: chain(x))
+        close(chain(x), expected)
+    assert chain[1] is activation
+
+
+class Twice(nn.Module):
+    """A ReLU of its own behind each of two convolutions, one of which another convolution reads, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = (nn.Conv2d(4, 4, 1) for _ in range(3))
+        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.one(x)
+        return self.two(y) + self.relu1(y) + self.relu2(self.three(x))
+
+
+def test_an_activation_of_what_another_convolution_also_reads_stays() -> None:
+    torch.manual_seed(0)
+    network, x = Twice(), torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        expected = network(x)
+        prepare(network, lambda: network(x))
+        close(network(x), expected)
+    assert isinstance(network.relu1, nn.ReLU)
+    assert isinstance(network.relu2, nn.Identity)
+
+
+def test_an_up_convolution_takes_its_activation_along() -> None:
+    torch.manual_seed(0)
+    block, x = stirred(UpProjection(6, 4)), torch.rand(1, 6, 5, 7)
+    with torch.no_grad():
+        expected = block(x)
+        prepare(block, lambda: block(x))
+        close(block(x), expected)
+    assert isinstance(block.up1, KeptUpConv)
+    assert isinstance(block.relu1, nn.Identity)
 
 
 def test_a_pair_that_is_used_at_several_sizes_is_folded_once() -> None:

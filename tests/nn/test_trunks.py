@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from scenewright.errors import InputError
-from scenewright.nn.conv import conv_relu
-from scenewright.nn.efficientnet import EfficientNetLite0, InvertedResidual, SameConv2d
+from scenewright.nn.conv import SameConv2d, conv_relu
+from scenewright.nn.efficientnet import EfficientNetLite0, InvertedResidual
 from scenewright.nn.resnet import BLOCKS, Bottleneck, ResNet
 from scenewright.nn.trunks import RESNETS, build_trunk, load_trunk, normalise, trunk_channels
 from tolerances import close

@@ -18,7 +18,7 @@ from scenewright.errors import InputError
 from scenewright.features.magicpoint import MagicPoint
 from scenewright.geometry.camera import Camera
 from scenewright.labels import LABELS
-from scenewright.nn.inference import KeptConv2d
+from scenewright.nn.kept import KeptConv2d
 from scenewright.pipelines.sources import choose_depth, choose_features, depth_method, frame_indices
 
 

@@ -139,6 +139,7 @@ class DDFF(Method[FocalStackSample]):
         inputs = (3, *widths[:-1])
         outputs = (1, *widths[:-1])
         self.encoder = nn.ModuleList(_chain(i, [o] * n) for i, o, n in zip(inputs, widths, convs, strict=True))
+        self.pool = nn.MaxPool2d(2, return_indices=config.upsampling == "unpool")
         self.up = nn.ModuleList(_up(width, config.upsampling) for width in widths)
         self.decoder = nn.ModuleList(
             _chain(width * (2 if stage in config.cc else 1), [width] * (n - 1) + [out])
@@ -181,7 +182,8 @@ class DDFF(Method[FocalStackSample]):
         for stage, encode in enumerate(self.encoder, 1):
             x = encode(x)
             sides.append(x)
-            x, place = _pool(x, self.config.upsampling)
+            pooled = self.pool(x)
+            x, place = pooled if isinstance(pooled, tuple) else (pooled, None)
             places.append(place)
             x = self._drop(x, stage)
         for stage, decode, up in self._decoder():
@@ -338,10 +340,3 @@ def _up(channels: int, how: Upsampling) -> nn.Module:
     if how == "upconv":
         return nn.ConvTranspose2d(channels, channels, 4, 2, 1, bias=False)
     return nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False) if how == "bilinear" else nn.Identity()
-
-
-def _pool(x: Tensor, how: Upsampling) -> tuple[Tensor, Tensor | None]:
-    if how != "unpool":
-        return F.max_pool2d(x, 2), None
-    pooled, place = F.max_pool2d(x, 2, return_indices=True)
-    return pooled, place

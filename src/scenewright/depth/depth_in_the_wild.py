@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scenewright.depth.inputs import check_camera, check_image, resize, shrink
@@ -29,23 +28,25 @@ class Inception(nn.Module):
     """Four branches of equal width side by side: a 1x1 convolution, and three of 1x1 then k x k (figure 3, table 1).
 
     Every convolution has a bias and is followed by a batch norm without parameters and a ReLU. The four 1x1
-    convolutions read the same map, so they are one convolution here; likewise the norms.
+    convolutions read the same map, so they are one convolution here; likewise their norms.
     """
 
     def __init__(self, channels: int, out: int, inner: int, kernels: tuple[int, int, int]) -> None:
         super().__init__()
         branch = out // 4
         self.splits = [branch, inner, inner, inner]
-        self.reduce = nn.Conv2d(channels, sum(self.splits), 1)
-        self.reduce_norm = nn.BatchNorm2d(sum(self.splits), affine=False)
-        self.convs = nn.ModuleList(nn.Conv2d(inner, branch, k, padding=k // 2) for k in kernels)
-        self.norm = nn.BatchNorm2d(3 * branch, affine=False)
+        self.reduce = _conv_norm_relu(channels, sum(self.splits), 1)
+        self.branches = nn.ModuleList(_conv_norm_relu(inner, branch, k) for k in kernels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W)."""
-        first, *inner = F.relu(self.reduce_norm(self.reduce(x))).split(self.splits, 1)
-        rest = torch.cat([conv(part) for conv, part in zip(self.convs, inner, strict=True)], 1)
-        return torch.cat([first, F.relu(self.norm(rest))], 1)
+        first, *inner = self.reduce(x).split(self.splits, 1)
+        return torch.cat([first, *(branch(part) for branch, part in zip(self.branches, inner, strict=True))], 1)
+
+
+def _conv_norm_relu(channels: int, out: int, kernel: int) -> nn.Sequential:
+    norm = nn.BatchNorm2d(out, affine=False)
+    return nn.Sequential(nn.Conv2d(channels, out, kernel, padding=kernel // 2), norm, nn.ReLU(inplace=True))
 
 
 class Sum(nn.Module):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from scenewright.nn.conv import SameConv2d
 
 
 class _Stage(NamedTuple):
@@ -32,31 +33,6 @@ _STAGES = (
 _EPS = 1e-3  # TensorFlow's, under which the weights were trained
 
 
-class SameConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's "same" padding: an odd pixel goes to the right and the bottom."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride == 1:
-            return F.conv2d(x, self.weight, self.bias, 1, kernel // 2, 1, self.groups)
-        before, keep = zip(*(_window(n, kernel, stride) for n in x.shape[-2:]))
-        y = F.conv2d(x, self.weight, self.bias, stride, before, 1, self.groups)
-        (top, bottom), (left, right) = keep
-        return y[..., top:bottom, left:right]
-
-
-def _window(size: int, kernel: int, stride: int) -> tuple[int, tuple[int, int]]:
-    """A padding alike on both sides, and the range of the output to keep, that give TensorFlow's uneven "same".
-
-    Cutting the small output is cheaper than padding the large input.
-    """
-    out = -(-size // stride)
-    total = max(0, (out - 1) * stride + kernel - size)
-    first = total % 2  # uneven: begin one stride earlier, and drop that output
-    return total // 2 + first * stride, (first, first + out)
-
-
 class InvertedResidual(nn.Module):
     """Expand 1x1, depthwise, project 1x1, with a shortcut where shapes allow."""
 
@@ -65,8 +41,10 @@ class InvertedResidual(nn.Module):
         middle = channels * expand
         self._expand_conv = nn.Conv2d(channels, middle, 1, bias=False) if expand > 1 else None
         self._bn0 = nn.BatchNorm2d(middle, eps=_EPS) if expand > 1 else None
+        self._relu0 = nn.ReLU6(inplace=True)
         self._depthwise_conv = SameConv2d(middle, middle, kernel, stride, groups=middle, bias=False)
         self._bn1 = nn.BatchNorm2d(middle, eps=_EPS)
+        self._relu1 = nn.ReLU6(inplace=True)
         self._project_conv = nn.Conv2d(middle, out, 1, bias=False)
         self._bn2 = nn.BatchNorm2d(out, eps=_EPS)
         self.shortcut = stride == 1 and channels == out
@@ -75,8 +53,8 @@ class InvertedResidual(nn.Module):
         """(B, C, H, W) -> (B, C', H / stride, W / stride)."""
         y = x
         if self._expand_conv is not None and self._bn0 is not None:
-            y = F.relu6(self._bn0(self._expand_conv(y)), inplace=True)
-        y = F.relu6(self._bn1(self._depthwise(y)), inplace=True)
+            y = self._relu0(self._bn0(self._expand_conv(y)))
+        y = self._relu1(self._bn1(self._depthwise(y)))
         y = self._bn2(self._project_conv(y))
         return x + y if self.shortcut else y
 
@@ -99,6 +77,7 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         self._conv_stem = SameConv2d(3, 32, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=_EPS)
+        self._relu0 = nn.ReLU6(inplace=True)
         blocks, channels = [], 32
         self._taps = []
         for index, stage in enumerate(_STAGES):
@@ -112,7 +91,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """x (B, 3, H, W) -> five maps at strides 2, 4, 8, 16, 32, sizes rounded up."""
-        x = F.relu6(self._bn0(self._conv_stem(x)), inplace=True)
+        x = self._relu0(self._bn0(self._conv_stem(x)))
         maps = []
         for index, block in enumerate(self._blocks):
             x = block(x)

@@ -1,156 +1,128 @@
 """A trained network made ready for prediction alone: the same map, computed with less besides its convolutions.
 
 A batch norm in eval mode is a factor and an offset per channel: both go into the convolution in front of it; a ReLU
-between them becomes a bound, and goes behind a max pooling. And under autocast a convolution's kernels are cast at
-every call: here they are cast once. Channels come last in memory, which convolutions keep from their kernels, and
-poolings are several times faster so.
+between them becomes a bound, and goes behind a max pooling. An activation behind a convolution or its norm is computed
+with it. Channels come last in memory, which convolutions keep from their kernels, and poolings are several times
+faster so.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scenewright.nn.conv import SameConv2d
+from scenewright.nn.kept import Bound, Halves, KeptConv2d, KeptLinear, KeptUpConv, has_post_operation
 from scenewright.nn.upprojection import UpConv
-
-
-class _Kept(nn.Module):
-    """What will not be trained any more and keeps its kernels in the types it was called in."""
-
-    weight: Tensor
-    bias: Any
-    _kept: dict[torch.dtype, tuple[Tensor, Tensor | None]]
-
-    def _keep(self, trained: nn.Conv2d | nn.Linear) -> None:
-        self.weight, self.bias, self._kept = trained.weight.requires_grad_(False), trained.bias, {}
-
-    def _cast(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Input, kernels and bias in autocast's type where that is on."""
-        device = x.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.weight.dtype
-        if dtype not in self._kept:
-            self._kept[dtype] = self.weight.to(dtype), None if self.bias is None else self.bias.to(dtype)
-        return x.to(dtype), *self._kept[dtype]
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        self._kept = {}
-        return super()._apply(fn, recurse)
-
-
-class KeptConv2d(_Kept, nn.Conv2d):
-    """A convolution as it was trained."""
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__(
-            conv.in_channels, conv.out_channels, cast(Any, conv.kernel_size), cast(Any, conv.stride),
-            cast(Any, conv.padding), cast(Any, conv.dilation), conv.groups, conv.bias is not None, device="meta",
-        )  # fmt: skip
-        self._keep(conv)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """As the convolution."""
-        x, weight, bias = self._cast(x)
-        return F.conv2d(x, weight, bias, self.stride, cast(Any, self.padding), self.dilation, self.groups)
-
-
-class KeptLinear(_Kept, nn.Linear):
-    """A fully connected layer as it was trained."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__(linear.in_features, linear.out_features, linear.bias is not None, device="meta")
-        self._keep(linear)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """As the layer."""
-        return F.linear(*self._cast(x))
-
-
-class Bound(nn.Module):
-    """A ReLU and the batch norm behind it once the norm's factor g and offset c are in the convolution in front:
-    g relu(z) + c is g z + c, held above c where g is positive and below c where it is negative.
-
-    Args:
-        gain, offset: (C,) g and c.
-    """
-
-    low: Tensor
-    high: Tensor | None
-
-    def __init__(self, gain: Tensor, offset: Tensor) -> None:
-        super().__init__()
-        c, up = offset[:, None, None], gain[:, None, None] >= 0
-        self.register_buffer("low", torch.where(up, c, -torch.inf))
-        self.register_buffer("high", None if bool(up.all()) else torch.where(up, torch.inf, c))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), in place."""
-        return x.clamp_(self.low.to(x.dtype), None if self.high is None else self.high.to(x.dtype))
-
-
-class Halves(nn.Module):
-    """Max pooling of 2x2 by rows, then columns, in whole vectors; writes over what it is given."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H // 2, W // 2)."""
-        height, width = (n - n % 2 for n in x.shape[-2:])
-        rows = x[..., 0:height:2, :]
-        torch.maximum(rows, x[..., 1:height:2, :], out=rows)
-        return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
 
 
 @torch.no_grad()
 def prepare(network: nn.Module, run: Callable[[], Any]) -> int:
-    """Fold every batch norm of `network` that follows a convolution, directly or behind a ReLU, into it, in place; it
-    cannot be trained afterwards, and its state has other names.
+    """Put every batch norm of `network` that follows a convolution, directly or behind a ReLU, and every activation
+    behind those, into the convolution, in place; it cannot be trained afterwards, and its state has other names.
 
     Args:
         network: in eval mode.
-        run: any use of it that reaches all its parts; it shows which convolution feeds which norm.
+        run: any use of it that reaches all its parts; it shows what feeds what.
 
     Returns:
         How many batch norms are gone.
     """
-    pairs = _pairs(network, run)
-    places = {module: (parent, name) for parent in network.modules() for name, module in parent.named_children()}
-    for producer, relu, norm in pairs:
-        gain, offset = _factors(norm)
-        for conv in _convolutions(producer):
-            _fold(conv, gain, offset)
-        dtype = cast(Tensor, norm.running_mean).dtype
-        bound = nn.Identity() if relu is None else Bound(gain.to(dtype), offset.to(dtype))
-        for old, new in ((norm, bound), (relu, nn.Identity())):
-            if old is not None:
-                parent, name = places[old]
-                parent.register_module(name, new)
-    for module, (parent, name) in places.items():
-        if type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(parent, UpConv):
-            parent.register_module(name, KeptConv2d(module))
+    chains = _chains(network, run)
+    places = _places(network)
+
+    def put(old: nn.Module, new: nn.Module) -> None:
+        parent, name = places[old]
+        parent.register_module(name, new)
+
+    for chain in chains:
+        if chain.norm is not None:
+            _absorb(chain, put)
+        if chain.after is not None:
+            put(chain.after, nn.Identity())
+    after = {chain.conv: chain.after for chain in chains}
+    for module in places:
+        if isinstance(module, UpConv):
+            put(module, KeptUpConv(module, after.get(module)))
+        elif type(module) in (nn.Conv2d, SameConv2d) and not isinstance(places[module][0], UpConv):
+            put(module, KeptConv2d(cast(nn.Conv2d, module), after.get(module)))
         elif type(module) is nn.Linear:
-            parent.register_module(name, KeptLinear(module))
-    for parent in network.modules():
+            put(module, KeptLinear(module))
+    for parent in list(network.modules()):
         if type(parent) is nn.Sequential:
+            _shorten(parent)
             _pool(parent)
+    for module, (parent, name) in _places(network).items():
+        if type(module) is nn.Sequential and len(module) == 1:
+            parent.register_module(name, module[0])
+        elif _halves(module):
+            parent.register_module(name, Halves(over=False))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return len(pairs)
+    return sum(chain.norm is not None for chain in chains)
+
+
+def _places(network: nn.Module) -> dict[nn.Module, tuple[nn.Module, str]]:
+    """Parent and name of every module in it."""
+    return {module: (parent, name) for parent in network.modules() for name, module in parent.named_children()}
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """A convolution and what alone reads its output, then the output of that: ReLU and norm, or norm and activation."""
+
+    conv: nn.Module
+    before: nn.ReLU | None = None
+    norm: nn.BatchNorm2d | None = None
+    after: nn.Module | None = None
+
+
+def _absorb(chain: _Chain, put: Callable[[nn.Module, nn.Module], None]) -> None:
+    """The norm's factor and offset go into the convolution; a ReLU between them becomes a bound."""
+    norm = cast(nn.BatchNorm2d, chain.norm)
+    gain, offset = _factors(norm)
+    for conv in _convolutions(chain.conv):
+        _fold(conv, gain, offset)
+    if chain.before is None:
+        put(norm, nn.Identity())
+    else:
+        dtype = cast(Tensor, norm.running_mean).dtype
+        put(norm, Bound(gain.to(dtype), offset.to(dtype)))
+        put(chain.before, nn.Identity())
+
+
+def _shorten(chain: nn.Sequential) -> None:
+    """Leave out what went into its neighbours."""
+    for index in reversed(range(len(chain))):
+        if isinstance(chain[index], nn.Identity):
+            del chain[index]
 
 
 def _pool(chain: nn.Sequential) -> None:
-    """Maxima before bounds, of which there are fewer then: both grow with their argument, so that the order is free."""
-    used = [i for i, module in enumerate(chain) if not isinstance(module, nn.Identity)]
-    for before, after in pairwise(used):
-        bound, pool = chain[before], chain[after]
-        if isinstance(bound, Bound | nn.ReLU) and isinstance(pool, nn.MaxPool2d):
-            overwritten = isinstance(bound, Bound) or bound.inplace  # what the bound was given, so the pool may, too
-            chain[before], chain[after] = Halves() if overwritten and _halves(pool) else pool, bound
+    """Maxima before bounds, of which there are fewer then: both grow with their argument, so that the order is free.
+
+    A pooling may write over what a convolution made, and over what the bound would have written over.
+    """
+    for before, after in pairwise(range(len(chain))):
+        first, pool = chain[before], chain[after]
+        if not isinstance(pool, nn.MaxPool2d):
+            continue
+        made = isinstance(first, KeptConv2d | Bound) or bool(getattr(first, "inplace", False))
+        quick = Halves(over=made) if _halves(pool) else pool
+        if isinstance(first, KeptConv2d):
+            chain[after] = quick
+        elif isinstance(first, Bound | nn.ReLU):
+            chain[before], chain[after] = quick, first
 
 
-def _halves(pool: nn.MaxPool2d) -> bool:
+def _halves(pool: nn.Module) -> bool:
+    if not isinstance(pool, nn.MaxPool2d):
+        return False
     given = (pool.kernel_size, pool.stride, pool.padding, pool.dilation)
     sides = [n if isinstance(n, tuple) else (n, n) for n in given]
     return sides == [(2, 2), (2, 2), (0, 0), (1, 1)] and not (pool.ceil_mode or pool.return_indices)
@@ -164,56 +136,64 @@ class EndsInConvolutions(Protocol):
         """These; together they give each channel."""
 
 
+_PRODUCERS = (nn.Conv2d, EndsInConvolutions)
+_WATCHED = (*_PRODUCERS, nn.BatchNorm2d, nn.ReLU, nn.Hardtanh)
+
+
 def _convolutions(producer: nn.Module) -> list[nn.Conv2d]:
     return producer.last_convolutions() if isinstance(producer, EndsInConvolutions) else [cast(nn.Conv2d, producer)]
 
 
-Triple = tuple[nn.Module, nn.ReLU | None, nn.BatchNorm2d]
+def _chains(network: nn.Module, run: Callable[[], Any]) -> list[_Chain]:
+    """What follows each convolution in the pass."""
+    follows = _followers(network, run)
+    return [_chain(m, follows) for m in network.modules() if m in follows and isinstance(m, _PRODUCERS)]
 
 
-def _pairs(network: nn.Module, run: Callable[[], Any]) -> list[Triple]:
-    """Convolutions, ReLUs behind them if any, and the norms that alone are given their output, at every call of any of
-    them in the pass."""
-    made: dict[int, tuple[nn.Module, nn.ReLU | None, Tensor, Tensor]] = {}  # kept, so that none gets another's address
+def _chain(conv: nn.Module, follows: Mapping[nn.Module, nn.Module]) -> _Chain:
+    first = follows[conv]
+    second = follows.get(first)
+    if type(conv) is nn.Conv2d and type(first) is nn.ReLU and _fixed(second):
+        return _Chain(conv, before=first, norm=cast(nn.BatchNorm2d, second))
+    if _fixed(first):
+        return _Chain(conv, norm=cast(nn.BatchNorm2d, first), after=second if _fuses(conv, second) else None)
+    return _Chain(conv, after=first if _fuses(conv, first) else None)
+
+
+def _fixed(norm: nn.Module | None) -> bool:
+    return isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats and not norm.training
+
+
+def _fuses(conv: nn.Module, activation: nn.Module | None) -> bool:
+    return has_post_operation(activation) and (type(conv) in (nn.Conv2d, SameConv2d) or isinstance(conv, UpConv))
+
+
+def _followers(network: nn.Module, run: Callable[[], Any]) -> dict[nn.Module, nn.Module]:
+    """For each convolution, norm and activation the one of them that reads its output, at every call of either."""
+    made: dict[int, tuple[nn.Module, Tensor, Tensor]] = {}  # kept, so that none gets another's address
     calls: Counter[nn.Module] = Counter()
-    found: Counter[Triple] = Counter()
-    rectified: dict[nn.ReLU, nn.Module | None] = {}
-
-    def source(given: tuple[Any, ...]) -> tuple[nn.Module, nn.ReLU | None] | None:
-        before = made.get(id(given[0]))
-        if before is None or before[2] is not given[0] or not torch.equal(given[0], before[3]):
-            return None  # an activation in place would have changed it
-        return before[:2]
+    edges: Counter[tuple[nn.Module, nn.Module]] = Counter()
 
     def about_to(module: nn.Module, given: tuple[Any, ...]) -> None:
-        if isinstance(module, nn.ReLU):
-            producer = source(given)
-            plain = producer is not None and producer[1] is None and type(producer[0]) is nn.Conv2d
-            rectified[module] = producer[0] if plain and producer is not None else None
+        if id(given[0]) not in made:
+            return
+        producer, output, then = made[id(given[0])]
+        if output is given[0] and torch.equal(output, then):  # else an operation in place has changed it
+            edges[producer, module] += 1
 
     def watch(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
         calls[module] += 1
-        if isinstance(module, nn.BatchNorm2d):
-            producer = source(given)
-            if producer is not None:
-                found[(*producer, module)] += 1
-        elif not isinstance(module, nn.ReLU):
-            made[id(output)] = module, None, output, output.clone()
-        elif (conv := rectified.pop(module)) is not None:
-            made[id(output)] = conv, module, output, output.clone()
+        made[id(output)] = module, output, output.clone()
 
-    kinds = (nn.BatchNorm2d, nn.Conv2d, nn.ReLU, EndsInConvolutions)
-    watched = [m for m in network.modules() if isinstance(m, kinds)]
+    watched = [m for m in network.modules() if isinstance(m, _WATCHED)]
     hooks = [hook for m in watched for hook in (m.register_forward_pre_hook(about_to), m.register_forward_hook(watch))]
     try:
         run()
     finally:
         for hook in hooks:
             hook.remove()
-    return [
-        (p, r, n) for (p, r, n), count in found.items()
-        if all(calls[m] == count for m in (p, r, n) if m is not None) and n.track_running_stats and not n.training
-    ]  # fmt: skip
+    readers = Counter(producer for producer, _ in edges)
+    return {p: m for (p, m), n in edges.items() if n == calls[p] == calls[m] and readers[p] == 1}
 
 
 def _factors(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

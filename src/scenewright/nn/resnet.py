@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scenewright.errors import InputError
-from scenewright.nn.efficientnet import SameConv2d
+from scenewright.nn.conv import SameConv2d
 
 Variant = Literal["caffe", "torchvision", "tensorflow"]
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -27,8 +27,10 @@ class Bottleneck(nn.Module):
         eps = _eps(variant)
         self.conv1 = nn.Conv2d(channels, width, 1, first, bias=False)
         self.bn1 = nn.BatchNorm2d(width, eps=eps)
+        self.relu1 = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(width, width, 3, second, dilation, dilation, bias=False)
         self.bn2 = nn.BatchNorm2d(width, eps=eps)
+        self.relu2 = nn.ReLU(inplace=True)
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width, eps=eps)
         self.downsample: nn.Module | None = None
@@ -39,8 +41,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 4 width, ceil(H / stride), ceil(W / stride))."""
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
+        y = self.relu1(self.bn1(self.conv1(x)))
+        y = self.relu2(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         return F.relu(y + (x if self.downsample is None else self.downsample(x)))
 
@@ -67,6 +69,7 @@ class ResNet(nn.Module):
         same = variant == "tensorflow"
         self.conv1 = SameConv2d(3, 64, 7, 2, bias=False) if same else nn.Conv2d(3, 64, 7, 2, 3, bias=variant == "caffe")
         self.bn1 = nn.BatchNorm2d(64, eps=_eps(variant))
+        self.relu1 = nn.ReLU(inplace=True)
         channels, layers = 64, []
         for index, repeats in enumerate(BLOCKS[depth]):
             width, blocks = 64 * 2**index, []
@@ -87,7 +90,7 @@ class ResNet(nn.Module):
 
         No stride is larger than the output stride.
         """
-        maps = [F.relu(self.bn1(self.conv1(x)))]
+        maps = [self.relu1(self.bn1(self.conv1(x)))]
         x = self._pool(maps[0])
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)

@@ -98,6 +98,7 @@ class UpProjection(nn.Module):
         super().__init__()
         self.up1 = UpConv(channels, out, pad)
         self.bn1 = nn.BatchNorm2d(out, eps=eps)
+        self.relu1 = nn.ReLU(inplace=True)
         self.conv = nn.Conv2d(out, out, 3, padding=1, bias=bias)
         self.bn2 = nn.BatchNorm2d(out, eps=eps)
         self.up2 = UpConv(channels, out, pad)
@@ -105,5 +106,5 @@ class UpProjection(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', 2H, 2W)."""
-        branch1 = self.bn2(self.conv(F.relu(self.bn1(self.up1(x)), inplace=True)))
+        branch1 = self.bn2(self.conv(self.relu1(self.bn1(self.up1(x)))))
         return F.relu(branch1 + self.bn3(self.up2(x)), inplace=True)

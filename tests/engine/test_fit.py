@@ -73,6 +73,14 @@ class TestRun:
         assert training["data"] == {"squares": {"items": 10, **Squares.record}}
         assert (training["seed"], training["steps"], training["precision"]) == (5, 24, "32")
 
+    def test_what_a_stage_ended_with_is_kept(self, whole: tuple[Path, bytes]) -> None:
+        first, last = (resume_weights(whole[0], name) for name in ("weights-whole", "weights"))
+        moved = {name for name, value in last.items() if not torch.equal(value, first[name])}
+        assert moved
+        assert not any(name.startswith("trunk") for name in moved)  # the second stage freezes it
+        training = weights.read_card(whole[0] / "weights-whole")["training"]
+        assert ([stage["name"] for stage in training["stages"]], training["steps"]) == (["whole"], 12)
+
     def test_a_frozen_trunk_keeps_weights_and_statistics(self, whole: tuple[Path, bytes], tmp_path: Path) -> None:
         class First(Toy):
             @classmethod
@@ -111,10 +119,10 @@ class TestRun:
         assert weights.read_card(tmp_path / "v" / "weights")["training"]["figures"] == {"bias": shipped}
 
 
-def resume_weights(folder: Path) -> dict[str, torch.Tensor]:
+def resume_weights(folder: Path, name: str = "weights") -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    return load_file(folder / "weights" / "model.safetensors")
+    return load_file(folder / name / "model.safetensors")
 
 
 class Failing(Squares):

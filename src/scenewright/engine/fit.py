@@ -59,7 +59,8 @@ def fit(
     trunk: Mapping[str, Any] | None = None, resume: bool = True, save_every: float = 120.0, log_every: int = 10,
     quiet: bool = False,
 ) -> Path:  # fmt: skip
-    """Train a method through the stages of a preset and write its weights; `run_dir` then also holds metrics.jsonl.
+    """Train a method through the stages of a preset and write its weights; `run_dir` then also holds metrics.jsonl,
+    and what each stage but the last ended with as `weights-STAGE`.
 
     Args:
         method: with fresh or loaded weights, on the CPU; trained in place, left in eval mode.
@@ -95,11 +96,14 @@ def fit(
     origin = None if start is None else origin_of(start)
     fingerprint = _fingerprint(method, record, origin)
     cadence = _Cadence(validate_every, save_every, log_every)
-    run = _Run(method, stages, Path(run_dir), seed, workers, devices, precision, validate, cadence, quiet, fingerprint)
+    run = _Run(
+        method, stages, Path(run_dir), seed, workers, devices, precision, validate, cadence, quiet, fingerprint,
+        record, origin,
+    )  # fmt: skip
     with _alone(run), Stopper() as stopper, _generators_kept(), _quiet_lightning():
         figures = _train(run, datasets, stopper, resume)
         if run.rank == 0:
-            save(method, run.folder / "weights", training=with_origin({**record, "figures": figures}, origin))
+            save(method, run.folder / "weights", training=run.training(len(stages), figures))
     return run.folder / "weights"
 
 
@@ -127,6 +131,14 @@ class _Run:
     every: _Cadence
     quiet: bool
     fingerprint: Mapping[str, Any]
+    record: Mapping[str, Any]
+    origin: Mapping[str, Any] | None
+
+    def training(self, stages: int, figures: Mapping[str, float]) -> dict[str, Any]:
+        """What the card says of weights after so many stages."""
+        done = self.record["stages"][:stages]
+        steps = sum(stage["steps"] for stage in done)
+        return with_origin({**self.record, "stages": done, "steps": steps, "figures": dict(figures)}, self.origin)
 
     @property
     def rank(self) -> int:
@@ -350,6 +362,9 @@ class _Leg(lightning.LightningModule):
         """The stage is done: its average becomes the weights, and the run stands at the start of the next."""
         if self.average is not None:
             self.average.swap(self.method)
+        if self.index + 1 < len(self.run.stages) and self.run.rank == 0:
+            training = self.run.training(self.index + 1, self.position.figures)
+            save(self.method, self.run.folder / f"weights-{self.stage.name}", training=training)
         self.position.stage, self.position.step = self.index + 1, 0
         self.position.plateau = Plateau()
         self._store()

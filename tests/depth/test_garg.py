@@ -1,5 +1,7 @@
 """Garg et al.: sizes and counts, the doubling layer, the objective's closed forms, and why it goes coarse to fine."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -92,7 +94,7 @@ def test_smoothness_terms_by_hand() -> None:
     """A ramp of slope 2 along x costs gamma 4; where the picture steps by 1 in all colours, L1 is weighted by 1/e."""
     sample = rendered(64, 64)
     ramp = 2 * torch.arange(64.0).expand(1, 1, 64, 64)
-    close(terms(sample, ramp)["smoothness"], torch.tensor([0.01 * 4]))
+    close(terms(sample, ramp, objective="l2", smoothness=0.01)["smoothness"], torch.tensor([0.01 * 4]))
     sample.image[:] = torch.arange(64.0).remainder(2).expand(64, 64)
     close(terms(sample, ramp, objective="l1", smoothness=0.05)["smoothness"], torch.tensor([0.05 * 2 / torch.e]))
 
@@ -180,6 +182,8 @@ class TestStages:
                 {n.split(".")[1] for n, p in model.named_parameters() if n.startswith("heads.") and p.requires_grad}
             )
         assert trained == [{"32", "16", "8"}, {"32", "16", "8", "4"}, *[{"32", "16", "8", "4", "2"}] * 2]
+        assert [later.steps / former.steps for former, later in pairwise(stages)] == [2, 2, 2]
+        assert [s.schedule for s in stages] == ["constant"] * 3 + ["cosine"]
 
     def test_the_ablation_takes_the_same_steps_at_the_finest_level(self) -> None:
         model = Garg.from_preset("small", coarse_to_fine=False)

@@ -173,6 +173,17 @@ def test_an_activation_that_it_does_not_know_stays(activation: nn.Module) -> Non
     assert chain[1] is activation
 
 
+def test_a_convolution_that_pads_otherwise_is_left_alone() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect")
+    chain, x = nn.Sequential(conv, nn.ReLU(), nn.Conv2d(6, 2, 1)), torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        expected = chain(x)
+        prepare(chain, lambda: chain(x))
+        close(chain(x), expected)
+    assert chain[0] is conv
+
+
 class Twice(nn.Module):
     """A ReLU of its own behind each of two convolutions, one of which another convolution reads, too."""
 

@@ -173,8 +173,8 @@ class GargConfig:
 
     @classmethod
     def small(cls) -> GargConfig:
-        """An ImageNet-trained mobile trunk, trained coarse to fine with the paper's objective."""
-        return cls("efficientnet-lite0", 64, "l2", 0.01, "taylor", True, 0.2, (192, 144))
+        """An ImageNet-trained mobile trunk, trained coarse to fine (the paper) with the released objective."""
+        return cls("efficientnet-lite0", 64, "l1", 0.05, "taylor", True, 0.2, (192, 144))
 
 
 COARSE_TO_FINE = (8, 4, 2, 1)
@@ -215,7 +215,8 @@ class Garg(Method[StereoSample]):
             "central ones and sums the colours along y before the absolute value",
             "pixels that the right camera does not see are left out of the objective, which is a mean instead of a sum",
             "doublings repeat the edge, where the released layer lets a border of one pixel fade",
-            "small: ImageNet-trained EfficientNet-Lite0 encoder, a hidden layer before each score, AdamW",
+            "small: ImageNet-trained EfficientNet-Lite0 encoder, a hidden layer before each score, AdamW; the released "
+            "code's objective, the paper's coarse levels first, each level for twice the steps of the one before",
             "predicts the disparity of one canonical baseline, so that pairs of several rigs can be mixed",
         ),
         published=tuple(
@@ -374,15 +375,17 @@ def _plan(preset: str, config: GargConfig) -> tuple[Stage, ...]:
         if config.objective == "l2":
             whole = replace(whole, batch_size=14, optimizer="sgd", lr=0.01, weight_decay=5e-4)
     else:
-        whole = Stage("stride-1", 4_000, 8, "stereo-rooms", "adamw", 1e-3, "cosine", 100, weight_decay=1e-2,
+        whole = Stage("stride-1", 3_000, 8, "stereo-rooms", "adamw", 1e-3, "cosine", 100, weight_decay=1e-2,
                       gradient_clip=1.0, average=0.998)  # fmt: skip
     scales = _scales(config)
     if not config.coarse_to_fine:
         return (replace(whole, lr_scale=scales),)
+    shares = 2 ** len(COARSE_TO_FINE) - 1  # each level twice as long as the coarser one before it
     return tuple(
-        replace(whole, name=f"stride-{stride}", steps=whole.steps // len(COARSE_TO_FINE),
+        replace(whole, name=f"stride-{stride}", steps=2**index * whole.steps // shares,
+                schedule=whole.schedule if stride == 1 else "constant",
                 lr_scale=(*scales, *_waiting(config.encoder, stride)))
-        for stride in COARSE_TO_FINE
+        for index, stride in enumerate(COARSE_TO_FINE)
     )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def prepare(network: nn.Module, run: Callable[[], Any]) -> int:
     for module in places:
         if isinstance(module, UpConv):
             put(module, KeptUpConv(module, after.get(module)))
-        elif type(module) in (nn.Conv2d, SameConv2d) and not isinstance(places[module][0], UpConv):
+        elif _plain(module) and not isinstance(places[module][0], UpConv):
             put(module, KeptConv2d(cast(nn.Conv2d, module), after.get(module)))
         elif type(module) is nn.Linear:
             put(module, KeptLinear(module))
@@ -165,7 +165,11 @@ def _fixed(norm: nn.Module | None) -> bool:
 
 
 def _fuses(conv: nn.Module, activation: nn.Module | None) -> bool:
-    return has_post_operation(activation) and (type(conv) in (nn.Conv2d, SameConv2d) or isinstance(conv, UpConv))
+    return has_post_operation(activation) and (_plain(conv) or isinstance(conv, UpConv))
+
+
+def _plain(module: nn.Module) -> bool:
+    return type(module) in (nn.Conv2d, SameConv2d) and cast(nn.Conv2d, module).padding_mode == "zeros"
 
 
 def _followers(network: nn.Module, run: Callable[[], Any]) -> dict[nn.Module, nn.Module]:

@@ -177,8 +177,9 @@ class GargConfig:
         return cls("efficientnet-lite0", 64, "l1", 0.05, "taylor", True, 0.2, (192, 144))
 
 
-COARSE_TO_FINE = (8, 4, 2, 1)
-"""Strides of the levels that are trained in turn; the paper's first prediction that is scored is at stride 8."""
+COARSE_TO_FINE = {8: 4, 4: 3, 2: 2, 1: 1}
+"""Strides of the levels that are trained in turn, and their shares of the steps: the coarser, the farther off a match
+may be that the objective still finds. The paper's first prediction that is scored is at stride 8."""
 
 
 _PUBLISHED = {
@@ -216,7 +217,7 @@ class Garg(Method[StereoSample]):
             "pixels that the right camera does not see are left out of the objective, which is a mean instead of a sum",
             "doublings repeat the edge, where the released layer lets a border of one pixel fade",
             "small: ImageNet-trained EfficientNet-Lite0 encoder, a hidden layer before each score, AdamW; the released "
-            "code's objective, the paper's coarse levels first, each level for twice the steps of the one before",
+            "code's objective, the paper's coarse levels first, the coarsest for most of the steps",
             "predicts the disparity of one canonical baseline, so that pairs of several rigs can be mixed",
         ),
         published=tuple(
@@ -380,12 +381,11 @@ def _plan(preset: str, config: GargConfig) -> tuple[Stage, ...]:
     scales = _scales(config)
     if not config.coarse_to_fine:
         return (replace(whole, lr_scale=scales),)
-    shares = 2 ** len(COARSE_TO_FINE) - 1  # each level twice as long as the coarser one before it
     return tuple(
-        replace(whole, name=f"stride-{stride}", steps=2**index * whole.steps // shares,
+        replace(whole, name=f"stride-{stride}", steps=share * whole.steps // sum(COARSE_TO_FINE.values()),
                 schedule=whole.schedule if stride == 1 else "constant",
                 lr_scale=(*scales, *_waiting(config.encoder, stride)))
-        for index, stride in enumerate(COARSE_TO_FINE)
+        for stride, share in COARSE_TO_FINE.items()
     )  # fmt: skip
 
 

@@ -39,7 +39,11 @@ PAPERS: tuple[Claim, ...] = (
           "monodepth", "monodepth.no-left-right"),
     _pairs("post-processing helps", "Godard 2017", winner="monodepth", loser="monodepth.no-post-processing"),
     _pairs("training coarse to fine helps", "Garg 2016", winner="garg", loser="garg.one-level"),
-    _pairs("finer levels help", "Garg 2016", winner="garg", loser="garg.stride-8"),
+    *(
+        _pairs(f"training on to stride {fine} helps beyond stride {coarse}", "Garg 2016", metric=_SCALED, winner=winner,
+               loser=f"garg.stride-{coarse}")
+        for coarse, fine, winner in ((8, 4, "garg.stride-4"), (4, 2, "garg.stride-2"), (2, 1, "garg"))
+    ),
     _roads("laser and stereo beat the laser alone", "Kuznietsov 2017", winner="semi_supervised_depth",
            loser="semi_supervised_depth.supervised"),
     _roads("laser and stereo beat stereo alone", "Kuznietsov 2017", winner="semi_supervised_depth",

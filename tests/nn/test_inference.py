@@ -80,9 +80,20 @@ def test_halves_are_the_pooling(layout: torch.memory_format, size: tuple[int, in
     x = torch.randn(2, 5, *size, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
     expected = x.unfold(2, 2, 2).unfold(3, 2, 2).amax((4, 5))
     before = x.clone()
-    assert torch.equal(Halves(over=False)(x), expected)
+    assert torch.equal(Halves(2, ceil=False, over=False)(x), expected)
     assert torch.equal(x, before)
-    assert torch.equal(Halves(over=True)(x), expected)
+    assert torch.equal(Halves(2, ceil=False, over=True)(x), expected)
+
+
+@pytest.mark.parametrize("ceil", [False, True])
+@pytest.mark.parametrize("size", [(8, 12), (7, 9), (3, 4), (5, 3), (64, 33)])
+def test_so_are_those_of_three(ceil: bool, size: tuple[int, int]) -> None:
+    x = torch.randn(2, 5, *size, generator=torch.Generator().manual_seed(0)).contiguous(
+        memory_format=torch.channels_last
+    )
+    before = x.clone()
+    assert torch.equal(Halves(3, ceil, over=True)(x), nn.functional.max_pool2d(x, 3, 2, ceil_mode=ceil))
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("norm", [nn.Identity(), nn.BatchNorm2d(6)])
@@ -102,8 +113,8 @@ def test_maxima_go_before_bounds(norm: nn.Module, pool: nn.MaxPool2d, inplace: b
         close(network(x), expected)
     chain = [type(module) for module in network]
     bound = [Bound] if isinstance(norm, nn.BatchNorm2d) else []  # a ReLU alone is the convolution's
-    assert all(module.over for module in network if isinstance(module, Halves))
-    assert chain == [KeptConv2d, Halves if pool.kernel_size == 2 else nn.MaxPool2d, *bound, KeptConv2d]
+    assert all(module.over == (module.kernel == 2) for module in network if isinstance(module, Halves))
+    assert chain == [KeptConv2d, Halves if pool.stride == 2 else nn.MaxPool2d, *bound, KeptConv2d]
 
 
 def test_a_pooling_does_not_write_over_what_another_also_reads() -> None:

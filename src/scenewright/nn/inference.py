@@ -62,7 +62,7 @@ def prepare(network: nn.Module, run: Callable[[], Any]) -> int:
         if type(module) is nn.Sequential and len(module) == 1:
             parent.register_module(name, module[0])
         elif _halves(module):
-            parent.register_module(name, Halves(over=False))
+            parent.register_module(name, _quick(module, over=False))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return sum(chain.norm is not None for chain in chains)
 
@@ -113,7 +113,7 @@ def _pool(chain: nn.Sequential) -> None:
         if not isinstance(pool, nn.MaxPool2d):
             continue
         made = isinstance(first, KeptConv2d | Bound) or bool(getattr(first, "inplace", False))
-        quick = Halves(over=made) if _halves(pool) else pool
+        quick = _quick(pool, over=made) if _halves(pool) else pool
         if isinstance(first, KeptConv2d):
             chain[after] = quick
         elif isinstance(first, Bound | nn.ReLU):
@@ -121,11 +121,18 @@ def _pool(chain: nn.Sequential) -> None:
 
 
 def _halves(pool: nn.Module) -> bool:
-    if not isinstance(pool, nn.MaxPool2d):
+    """Whether it pools 2x2, or 3x3 at stride 2, without padding."""
+    if not isinstance(pool, nn.MaxPool2d) or pool.return_indices:
         return False
     given = (pool.kernel_size, pool.stride, pool.padding, pool.dilation)
-    sides = [n if isinstance(n, tuple) else (n, n) for n in given]
-    return sides == [(2, 2), (2, 2), (0, 0), (1, 1)] and not (pool.ceil_mode or pool.return_indices)
+    kernel, *rest = (n if isinstance(n, tuple) else (n, n) for n in given)
+    odd = kernel == (3, 3)
+    return rest == [(2, 2), (0, 0), (1, 1)] and (odd or (kernel == (2, 2) and not pool.ceil_mode))
+
+
+def _quick(pool: nn.Module, over: bool) -> Halves:
+    kernel, ceil = cast(nn.MaxPool2d, pool).kernel_size, cast(nn.MaxPool2d, pool).ceil_mode
+    return Halves(kernel[0] if isinstance(kernel, tuple) else kernel, ceil, over)
 
 
 @runtime_checkable

@@ -166,19 +166,33 @@ class Bound(nn.Module):
 
 
 class Halves(nn.Module):
-    """Max pooling of 2x2 by rows, then columns, in whole vectors.
+    """Max pooling at stride 2 without padding, by rows, then columns, in whole vectors.
 
     Args:
-        over: whether it may write over what it is given.
+        kernel: 2, or 3.
+        ceil: whether a last window may reach beyond the map (`ceil_mode`); always false for 2.
+        over: whether it may write over what it is given; a kernel of 3, whose windows overlap, never does.
     """
 
-    def __init__(self, over: bool) -> None:
+    def __init__(self, kernel: int, ceil: bool, over: bool) -> None:
         super().__init__()
-        self.over = over
+        self.kernel, self.ceil, self.over = kernel, ceil, over and kernel == 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H // 2, W // 2)."""
-        height, width = (n - n % 2 for n in x.shape[-2:])
-        rows = x[..., 0:height:2, :]
-        rows = torch.maximum(rows, x[..., 1:height:2, :], out=rows if self.over else None)
-        return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
+        """(B, C, H, W) -> (B, C, H // 2, W // 2) for a kernel of 2, else as `nn.MaxPool2d` has it."""
+        return self._along(self._along(x, -2), -1)
+
+    def _along(self, x: Tensor, dim: int) -> Tensor:
+        size = (x.shape[dim] - self.kernel + self.ceil) // 2 + 1
+        first, second, *third = (_every_second(x, dim, start, size) for start in range(self.kernel))
+        maxima = torch.maximum(first, second, out=first if self.over else None)
+        for values in third:
+            part = maxima.narrow(dim, 0, values.shape[dim])  # what the last window lacks
+            torch.maximum(part, values, out=part)
+        return maxima
+
+
+def _every_second(x: Tensor, dim: int, start: int, most: int) -> Tensor:
+    """At most so many of start, start + 2 ... along a dimension."""
+    indices = slice(start, start + 2 * most, 2)
+    return x[..., indices, :] if dim == -2 else x[..., indices]

@@ -225,9 +225,9 @@ class Garg(Method[StereoSample]):
             for name, value in _PUBLISHED.items()
         ),
         limits=(
-            "small: the coarse shape of a room only, without sharp borders; has seen synthetic rooms alone, so streets "
-            "come out far too near, and in one real kitchen the mean depth of each image row has less error after one "
-            "factor per picture",
+            "small: the coarse shape of a room only, without sharp borders and streaked along edges in real pictures; "
+            "has seen synthetic rooms alone, so streets come out far too near, and in one real kitchen the mean depth "
+            "of each image row has less error after one factor per picture",
         ),
         original_code="Caffe, BSD for academic use",
     )

@@ -333,7 +333,7 @@ class Monodepth(Method[StereoSample]):
             )
         frozen = tuple((f"trunk.{name}", 0.0) for name in ("_conv_stem", "_bn0", "_blocks.0.", "_blocks.1."))
         return (
-            Stage("stereo-rooms", 2_500, 8, "stereo-rooms", "adamw", 1e-3, "cosine", 200, (*frozen, ("trunk.", 0.4)),
+            Stage("stereo-rooms", 1_600, 8, "stereo-rooms", "adamw", 1e-3, "cosine", 200, (*frozen, ("trunk.", 0.4)),
                   weight_decay=1e-2, gradient_clip=1.0, average=0.998),
         )  # fmt: skip
 

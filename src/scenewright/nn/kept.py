@@ -68,7 +68,7 @@ class KeptConv2d(_Kept, nn.Conv2d):
 
     Args:
         conv: plain, or with TensorFlow's "same" padding.
-        after: the activation, one that `post_operation_of` knows; None where none follows.
+        after: the activation, one that `has_post_operation`; None where none follows.
     """
 
     def __init__(self, conv: nn.Conv2d, after: nn.Module | None = None) -> None:
@@ -77,7 +77,7 @@ class KeptConv2d(_Kept, nn.Conv2d):
             cast(Any, conv.padding), cast(Any, conv.dilation), conv.groups, conv.bias is not None, device="meta",
         )  # fmt: skip
         self._keep(conv)
-        self.after, self._post_operation = after, post_operation_of(after)
+        self.after, self._post_operation = after, _post_operation(after)
         self.same = isinstance(conv, SameConv2d) and conv.stride != (1, 1)
         if isinstance(conv, SameConv2d) and not self.same:
             self.padding = (conv.kernel_size[0] // 2,) * 2
@@ -109,15 +109,11 @@ class KeptConv2d(_Kept, nn.Conv2d):
         return packed
 
 
-def post_operation_of(after: nn.Module | None) -> tuple[str, list[float]]:
-    """An activation in oneDNN's terms, its name and numbers.
-
-    Raises:
-        KeyError: it has none.
-    """
+def _post_operation(after: nn.Module | None) -> tuple[str, list[float]]:
+    """An activation in oneDNN's terms, its name and numbers."""
     if isinstance(after, nn.Hardtanh):  # also ReLU6
         return "hardtanh", [after.min_val, after.max_val]
-    return {type(None): "none", nn.ReLU: "relu"}[type(after)], []
+    return "none" if after is None else "relu", []
 
 
 def has_post_operation(after: nn.Module | None) -> bool:
